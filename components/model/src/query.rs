@@ -87,3 +87,43 @@ pub struct TimeSeries {
     /// (time of the step in ms, value), ascending; steps without a profile are left out.
     pub points: Vec<(i64, f64)>,
 }
+
+/// A question about labels: which names, values or series exist.
+#[derive(Clone, Debug)]
+pub struct MetadataQuery {
+    /// A series counts if any of them matches; none at all matches every series.
+    pub selectors: Vec<Selector>,
+    /// Only series with a profile in it; `None` asks for all that is stored.
+    pub range: Option<TimeRange>,
+}
+
+/// A question about the size of what a query would read.
+#[derive(Clone, Debug)]
+pub struct AnalyzeQuery {
+    /// Matched against the label `__profile_type__`, if given.
+    pub profile_type: Option<ProfileType>,
+    /// Matched against the other labels.
+    pub selector: Selector,
+    /// Times of the profiles.
+    pub range: TimeRange,
+}
+
+/// How much a query would read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Analysis {
+    /// Series with a matching profile.
+    pub series: u64,
+    /// Matching profiles.
+    pub profiles: u64,
+    /// Samples of these profiles.
+    pub samples: u64,
+    /// Their size, as far as it is known.
+    pub bytes: u64,
+}
+
+/// What is stored of a tenant at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfileStats {
+    /// Times in milliseconds of the oldest and the newest profile; `None` if there is none.
+    pub times: Option<TimeRange>,
+}
