@@ -2,6 +2,11 @@
 
 #![expect(
     missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    clippy::use_self,
     reason = "generated; the comments of the .proto files are all there is to say"
 )]
 
