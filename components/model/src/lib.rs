@@ -5,10 +5,17 @@
 
 pub mod clock;
 pub mod error;
+pub mod labels;
+pub mod profile_type;
 pub mod query;
+pub mod selector;
 pub mod tenant;
+pub mod time;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Classify, ErrorKind};
+pub use labels::{Fingerprint, Labels, LabelsBuilder};
+pub use profile_type::{ProfileType, ProfileTypeError};
 pub use query::{Aggregation, MergeQuery, SeriesQuery, TimeRange, TimeSeries};
+pub use selector::{MatchOp, Matcher, Selector, SelectorError};
 pub use tenant::{TenantError, TenantId};
