@@ -1,1 +1,23 @@
-//! Room.
+//! Other profile formats turned into pprof: collapsed stacks, lines, trie, tree, speedscope.
+//!
+//! Knows nothing of tenants, series labels, HTTP or storage, and does no I/O. Every parser takes
+//! bytes from the network and refuses them with an [`Error`] that says where they are wrong.
+//!
+//! Each parser fills a [`Stacks`]; [`Kind`] says what the values mean; [`Stacks::to_pprof`] makes
+//! the profile. Rules: api.md 4.4.
+
+pub mod error;
+pub mod groups;
+pub mod kind;
+pub mod lines;
+pub mod rate;
+pub mod speedscope;
+pub mod stacks;
+pub mod tree;
+pub mod trie;
+mod varint;
+
+pub use error::{Error, preview};
+pub use kind::Kind;
+pub use rate::SampleRate;
+pub use stacks::{Limits, Stacks, Timing};
