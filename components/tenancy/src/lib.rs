@@ -1,1 +1,13 @@
-//! Room.
+//! What a tenant may do: limits, their flags and YAML names, relabel rules.
+//!
+//! Knows nothing of requests, storage or time: it says what the limits are, the
+//! rooms that meet a profile or a query enforce them.
+
+pub mod flag;
+mod limits;
+mod overrides;
+pub mod relabel;
+
+pub use limits::{Limits, LimitsError, RulesPosition};
+pub use overrides::Overrides;
+pub use relabel::{RelabelRule, RelabelRules};
