@@ -37,6 +37,18 @@ impl Seed {
         (product as u64) ^ ((product >> 64) as u64)
     }
 
+    /// Hash of a number, to look it up in a table that hostile input must not fill with collisions.
+    #[must_use]
+    pub fn number(self, number: u64) -> u64 {
+        self.mix(number, number.rotate_left(32))
+    }
+
+    /// Hash of a pair of numbers; as [`Seed::number`].
+    #[must_use]
+    pub fn pair(self, x: u64, y: u64) -> u64 {
+        self.mix(self.mix(x, y.rotate_left(32)), ROOT)
+    }
+
     /// Hash of a string's bytes.
     #[must_use]
     pub fn string(self, bytes: &[u8]) -> u64 {

@@ -157,7 +157,8 @@ pub struct Normalized<'a> {
     /// Frames of all stacks: indices of locations, leaf first.
     pub frames: &'a [u32],
 
-    /// One for each distinct set of sample labels; never empty, each with at least one sample.
+    /// One for each distinct set of sample labels, each with at least one sample.
+    /// Empty if nothing is to be stored: no samples, or only zero values.
     pub groups: Vec<Group<'a>>,
     /// Samples in the order of their groups.
     pub samples: &'a [Sample],
@@ -170,6 +171,83 @@ pub struct Normalized<'a> {
     pub dropped: Dropped,
 }
 
+impl<'a> Normalized<'a> {
+    /// A profile of nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            time_ns: 0,
+            duration_ns: 0,
+            period: 0,
+            period_type: None,
+            sample_types: Vec::new(),
+            default_sample_type: "",
+            doc_url: "",
+            comments: Vec::new(),
+            strings: Vec::new(),
+            functions: &[],
+            mappings: &[],
+            locations: &[],
+            lines: &[],
+            string_hashes: &[],
+            function_hashes: &[],
+            mapping_hashes: &[],
+            location_hashes: &[],
+            stacks: &[],
+            frames: &[],
+            groups: Vec::new(),
+            samples: &[],
+            values: &[],
+            trace_ids: &[],
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// A string; empty if the index is out of range.
+    #[must_use]
+    pub fn string(&self, index: StringIndex) -> &'a str {
+        self.strings.get(index as usize).copied().unwrap_or_default()
+    }
+
+    /// The frames of a stack, leaf first.
+    #[must_use]
+    pub fn frames_of(&self, stack: &Stack) -> &'a [u32] {
+        let end = stack.first.saturating_add(stack.depth) as usize;
+        self.frames.get(stack.first as usize..end).unwrap_or_default()
+    }
+
+    /// The lines of a location, innermost first.
+    #[must_use]
+    pub fn lines_of(&self, location: &Location) -> &'a [Line] {
+        let end = location.first_line.saturating_add(location.line_count) as usize;
+        self.lines.get(location.first_line as usize..end).unwrap_or_default()
+    }
+
+    /// The values of a sample, one for each sample type.
+    #[must_use]
+    pub fn values_of(&self, sample: usize) -> &'a [i64] {
+        let start = sample.saturating_mul(self.sample_types.len());
+        self.values.get(start..start.saturating_add(self.sample_types.len())).unwrap_or_default()
+    }
+
+    /// Sum of the values of each sample type.
+    #[must_use]
+    pub fn totals(&self) -> Vec<i64> {
+        let mut totals = vec![0_i64; self.sample_types.len()];
+        for row in self.values.chunks(totals.len().max(1)) {
+            for (total, value) in totals.iter_mut().zip(row) {
+                *total = total.saturating_add(*value);
+            }
+        }
+        totals
+    }
+}
+
 /// What normalisation left out or changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
@@ -177,7 +255,8 @@ pub struct Dropped {
     pub negative_values: u64,
     /// Samples of which every value is zero.
     pub zero_samples: u64,
-    /// Samples that refer to a location or function that the profile does not define.
+    /// Samples that refer to a location or function that the profile does not define,
+    /// or to a location with neither an address nor lines.
     pub broken_samples: u64,
     /// Locations on the stand-in mapping because theirs does not exist.
     pub unknown_mappings: u64,
