@@ -158,13 +158,20 @@ impl Wal {
     /// program wrote here. Damage is no error: see [`Recovery`].
     pub fn open(
         directory: &Path,
-        options: Options,
+        mut options: Options,
         replay: &mut dyn FnMut(SegmentId, Record<'_>),
     ) -> Result<(Self, Recovery), Error> {
         let found = recover::recover(directory, &options, replay)?;
         let committer = options.committer.clone();
+        options.committer = committer.downgrade();
         let log = Log::new(directory.to_owned(), options, found.next, found.sizes);
-        Ok((Self { log: Arc::new(log), committer }, found.recovery))
+        Ok((
+            Self {
+                log: Arc::new(log),
+                committer,
+            },
+            found.recovery,
+        ))
     }
 
     /// The segment that the next record goes to. It changes only inside [`Wal::append`], after a record was taken.
@@ -219,7 +226,9 @@ impl Wal {
 
 impl fmt::Debug for Wal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wal").field("directory", &self.log.directory).finish_non_exhaustive()
+        f.debug_struct("Wal")
+            .field("directory", &self.log.directory)
+            .finish_non_exhaustive()
     }
 }
 

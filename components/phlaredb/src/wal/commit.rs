@@ -24,7 +24,13 @@ impl Commit {
     pub(super) fn new(log: Arc<Log>, sequence: u64) -> Self {
         let timeout = log.options.commit_timeout;
         let progress = log.progress.subscribe();
-        Self { log, progress, sequence, since: Instant::now(), timeout }
+        Self {
+            log,
+            progress,
+            sequence,
+            since: Instant::now(),
+            timeout,
+        }
     }
 
     /// Returns once the record is as safe as the [`SyncPolicy`](super::SyncPolicy) promises. Cancel-safe.
@@ -38,7 +44,9 @@ impl Commit {
         if self.progress.borrow().acked >= sequence {
             return Ok(());
         }
-        let reached = self.progress.wait_for(|progress| progress.acked >= sequence || progress.closed);
+        let reached = self
+            .progress
+            .wait_for(|progress| progress.acked >= sequence || progress.closed);
         match tokio::time::timeout_at(self.since + self.timeout, reached).await {
             Ok(Ok(progress)) if progress.acked >= sequence => Ok(()),
             Ok(_) => Err(self.log.closed()),
@@ -49,6 +57,8 @@ impl Commit {
 
 impl fmt::Debug for Commit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Commit").field("sequence", &self.sequence).finish_non_exhaustive()
+        f.debug_struct("Commit")
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
     }
 }

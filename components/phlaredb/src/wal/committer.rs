@@ -7,9 +7,8 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -21,24 +20,44 @@ use super::log::{Log, Next};
 const THREADS: usize = 16;
 /// A thread without work ends after this.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long the last handle waits for a disk that hangs.
+const FAREWELL: Duration = Duration::from_secs(10);
 
-/// A handle to the threads that write logs. The last handle to go waits until they have written what they can.
+/// A handle to the threads that write logs. The last handle to go waits until they have written what they
+/// can, but not long for a disk that hangs.
 #[derive(Clone)]
-pub struct Committer(Arc<Owner>);
+pub struct Committer {
+    pool: Arc<Pool>,
+    owner: Option<Arc<Owner>>,
+}
 
 impl Committer {
     /// Writes with at most `threads` threads, one or more.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        Self(Arc::new(Owner(Arc::new(Pool {
-            queue: Mutex::default(),
+        let queue = Mutex::default();
+        let threads = threads.max(1);
+        let pool = Pool {
+            queue,
             wake: Condvar::new(),
-            threads: threads.max(1),
-        }))))
+            ended: Condvar::new(),
+            threads,
+        };
+        let pool = Arc::new(pool);
+        let owner = Some(Arc::new(Owner(Arc::clone(&pool))));
+        Self { pool, owner }
+    }
+
+    /// A handle that does not count: for what the threads themselves may drop, as a thread cannot wait for itself.
+    pub(super) fn downgrade(&self) -> Self {
+        Self {
+            pool: Arc::clone(&self.pool),
+            owner: None,
+        }
     }
 
     pub(super) fn pool(&self) -> &Arc<Pool> {
-        &self.0.0
+        &self.pool
     }
 }
 
@@ -50,24 +69,29 @@ impl Default for Committer {
 
 impl fmt::Debug for Committer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Committer").field("threads", &self.0.0.threads).finish_non_exhaustive()
+        f.debug_struct("Committer")
+            .field("threads", &self.pool.threads)
+            .field("owner", &self.owner.is_some())
+            .finish()
     }
 }
 
-/// Ends the threads of a pool. The threads themselves hold no owner, so none waits for itself.
+/// Ends the threads of a pool.
 struct Owner(Arc<Pool>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let handles = {
-            let mut queue = self.0.queue.lock();
-            queue.closed = true;
-            mem::take(&mut queue.handles)
-        };
+        let until = Instant::now() + FAREWELL;
+        let mut queue = self.0.queue.lock();
+        queue.closed = true;
         self.0.wake.notify_all();
-        for handle in handles {
-            if handle.join().is_err() {
-                error!("a thread that writes the log has panicked");
+        while queue.alive > 0 {
+            if self.0.ended.wait_until(&mut queue, until).timed_out() {
+                error!(
+                    threads = queue.alive,
+                    "the disk does not answer; what was not written to the log is lost"
+                );
+                return;
             }
         }
     }
@@ -77,6 +101,7 @@ impl Drop for Owner {
 pub(super) struct Pool {
     queue: Mutex<Queue>,
     wake: Condvar,
+    ended: Condvar,
     threads: usize,
 }
 
@@ -88,7 +113,6 @@ struct Queue {
     /// Threads that wait for work.
     idle: usize,
     alive: usize,
-    handles: Vec<JoinHandle<()>>,
     closed: bool,
 }
 
@@ -104,21 +128,24 @@ impl Pool {
         self.wake.notify_one();
     }
 
+    /// Threads that write or wait for work.
+    #[cfg(test)]
+    pub(super) fn threads_alive(&self) -> usize {
+        self.queue.lock().alive
+    }
+
     fn spawn(self: &Arc<Self>, queue: &mut Queue) {
-        queue.handles.retain(|handle| !handle.is_finished());
         let pool = Arc::clone(self);
         let thread = thread::Builder::new().name("wal".to_owned());
         match thread.spawn(move || pool.work()) {
-            Ok(handle) => {
-                queue.alive += 1;
-                queue.handles.push(handle);
-            }
+            Ok(_) => queue.alive += 1, // the owner waits until none is alive
             // The next record tries again; those that wait hear of it by their timeout.
             Err(source) => error!(error = %source, "no thread to write the log with"),
         }
     }
 
     fn work(&self) {
+        let _panic = Mourner(self);
         let mut queue = self.queue.lock();
         loop {
             queue.wake_due(Instant::now());
@@ -126,7 +153,9 @@ impl Pool {
                 let next = MutexGuard::unlocked(&mut queue, || log.turn());
                 queue.put_back(log, next);
             } else if queue.closed || !self.wait(&mut queue) {
+                // Under the same lock as the decision, so that whoever enqueues next knows.
                 queue.alive -= 1;
+                self.ended.notify_all();
                 return;
             }
         }
@@ -134,7 +163,10 @@ impl Pool {
 
     /// Waits for work; false if it was long in vain.
     fn wait(&self, queue: &mut MutexGuard<'_, Queue>) -> bool {
-        let until = queue.later.peek().map_or_else(|| Instant::now() + IDLE, |later| later.at);
+        let until = queue
+            .later
+            .peek()
+            .map_or_else(|| Instant::now() + IDLE, |later| later.at);
         queue.idle += 1;
         let waited = self.wake.wait_until(queue, until);
         queue.idle -= 1;
@@ -142,10 +174,26 @@ impl Pool {
     }
 }
 
+/// Makes room for another thread when one panics.
+struct Mourner<'a>(&'a Pool);
+
+impl Drop for Mourner<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.queue.lock().alive -= 1;
+            self.0.ended.notify_all();
+        }
+    }
+}
+
 impl Queue {
     /// Gives a turn to the logs whose time has come; to all of them when this is the end.
     fn wake_due(&mut self, now: Instant) {
-        while self.later.peek().is_some_and(|later| later.at <= now || self.closed) {
+        while self
+            .later
+            .peek()
+            .is_some_and(|later| later.at <= now || self.closed)
+        {
             if let Some(later) = self.later.pop()
                 && later.log.request()
             {
@@ -158,7 +206,10 @@ impl Queue {
         if let Next::At(at) = next
             && !self.closed
         {
-            self.later.push(Later { at, log: Arc::clone(&log) });
+            self.later.push(Later {
+                at,
+                log: Arc::clone(&log),
+            });
         }
         if log.end_turn() {
             self.ready.push_back(log);

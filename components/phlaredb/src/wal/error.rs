@@ -28,7 +28,9 @@ pub enum Error {
         version: u32,
     },
     /// A record that no segment may hold.
-    #[error("a record of {bytes} bytes is larger than the log takes ({limit} bytes); send fewer samples in one profile")]
+    #[error(
+        "a record of {bytes} bytes is larger than the log takes ({limit} bytes); send fewer samples in one profile"
+    )]
     TooLarge {
         /// Bytes of the record.
         bytes: usize,
@@ -36,7 +38,9 @@ pub enum Error {
         limit: usize,
     },
     /// The disk does not keep up.
-    #[error("{pending} bytes wait to be written to the log of {name}, the limit is {limit}; the disk is too slow, try again later")]
+    #[error(
+        "{pending} bytes wait to be written to the log of {name}, the limit is {limit}; the disk is too slow, try again later"
+    )]
     Full {
         /// Whose log.
         name: String,
@@ -68,7 +72,9 @@ impl Classify for Error {
         match self {
             Self::Io { .. } | Self::Version { .. } => ErrorKind::Internal,
             Self::TooLarge { .. } => ErrorKind::PayloadTooLarge,
-            Self::Full { .. } | Self::Stalled { .. } | Self::Closed { .. } => ErrorKind::Unavailable,
+            Self::Full { .. } | Self::Stalled { .. } | Self::Closed { .. } => {
+                ErrorKind::Unavailable
+            }
         }
     }
 
@@ -76,7 +82,10 @@ impl Classify for Error {
         match self {
             Self::Full { .. } => Some(Duration::from_secs(1)),
             Self::Stalled { .. } => Some(Duration::from_secs(5)),
-            Self::Io { .. } | Self::Version { .. } | Self::TooLarge { .. } | Self::Closed { .. } => None,
+            Self::Io { .. }
+            | Self::Version { .. }
+            | Self::TooLarge { .. }
+            | Self::Closed { .. } => None,
         }
     }
 }

@@ -84,7 +84,13 @@ pub(super) fn checksum(payload: &[u8]) -> u32 {
 }
 
 /// Appends the frame of `payload`, whose [`checksum`] is known, as it stands at `offset` of `segment`.
-pub(super) fn put(out: &mut Vec<u8>, segment: SegmentId, offset: u64, payload: &[u8], checksum: u32) {
+pub(super) fn put(
+    out: &mut Vec<u8>,
+    segment: SegmentId,
+    offset: u64,
+    payload: &[u8],
+    checksum: u32,
+) {
     let length = u32::try_from(payload.len()).expect("append refuses payloads above MAX_PAYLOAD");
     out.extend_from_slice(&FRAME_MAGIC);
     out.extend_from_slice(&length.to_le_bytes());
@@ -105,7 +111,9 @@ pub(super) fn parse(bytes: &[u8], segment: SegmentId, offset: u64) -> Option<Fra
     if *magic != FRAME_MAGIC || u32::from_le_bytes(*found) != expected {
         return None;
     }
-    let length = usize::try_from(length).ok().filter(|length| *length <= MAX_PAYLOAD)?;
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= MAX_PAYLOAD)?;
     Some(FrameHeader { length, checksum })
 }
 
@@ -124,6 +132,7 @@ fn narrow(crc: u64) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -135,9 +144,18 @@ mod tests {
     #[test]
     fn a_frame_is_valid_only_in_its_place() {
         let mut bytes = Vec::new();
-        put(&mut bytes, SegmentId(7), 24, b"payload", checksum(b"payload"));
+        put(
+            &mut bytes,
+            SegmentId(7),
+            24,
+            b"payload",
+            checksum(b"payload"),
+        );
         assert_eq!(bytes.len(), FRAME_HEADER + 7);
-        assert_eq!(parse(&bytes, SegmentId(7), 24).map(|header| header.length), Some(7));
+        assert_eq!(
+            parse(&bytes, SegmentId(7), 24).map(|header| header.length),
+            Some(7)
+        );
         assert!(parse(&bytes, SegmentId(7), 25).is_none());
         assert!(parse(&bytes, SegmentId(8), 24).is_none());
     }

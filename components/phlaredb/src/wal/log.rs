@@ -90,7 +90,10 @@ impl Log {
         sizes: BTreeMap<SegmentId, u64>,
     ) -> Self {
         options.metrics.segments.inc_by(signed(sizes.len() as u64));
-        options.metrics.segment_bytes.inc_by(signed(sizes.values().sum()));
+        options
+            .metrics
+            .segment_bytes
+            .inc_by(signed(sizes.values().sum()));
         Self {
             writer: Mutex::new(Writer::new(directory.clone())),
             directory,
@@ -128,7 +131,10 @@ impl Log {
     pub(super) fn append(&self, payload: &[u8]) -> Result<(Position, bool), Error> {
         let limit = self.options.record_limit();
         if payload.len() > limit {
-            return Err(Error::TooLarge { bytes: payload.len(), limit });
+            return Err(Error::TooLarge {
+                bytes: payload.len(),
+                limit,
+            });
         }
         let checksum = frame::checksum(payload);
         let mut state = self.state.lock();
@@ -138,7 +144,10 @@ impl Log {
         let bytes_before = state.pending_bytes;
         let segments_before = state.sizes.len();
         let position = state.push(payload, checksum);
-        self.options.metrics.segments.inc_by(signed((state.sizes.len() - segments_before) as u64));
+        self.options
+            .metrics
+            .segments
+            .inc_by(signed((state.sizes.len() - segments_before) as u64));
         let added = signed((state.pending_bytes - bytes_before) as u64);
         self.options.metrics.segment_bytes.inc_by(added);
         self.options.metrics.pending_bytes.inc_by(added);
@@ -160,7 +169,11 @@ impl Log {
         }
         let (pending, limit) = (state.pending_bytes, self.options.max_pending_bytes);
         if pending > 0 && pending + SEGMENT_HEADER + FRAME_HEADER + bytes > limit {
-            return Err(Error::Full { name: self.options.name.clone(), pending, limit });
+            return Err(Error::Full {
+                name: self.options.name.clone(),
+                pending,
+                limit,
+            });
         }
         Ok(())
     }
@@ -214,7 +227,10 @@ impl Log {
     fn settle(&self, writer: &mut Writer, cause: Option<String>, flushed: bool) {
         let mut state = self.state.lock();
         let released = std::mem::take(&mut writer.released);
-        self.options.metrics.pending_bytes.dec_by(signed(released as u64));
+        self.options
+            .metrics
+            .pending_bytes
+            .dec_by(signed(released as u64));
         state.pending_bytes -= released;
         state.in_flight = writer.first_segment();
         state.cause = cause;
@@ -243,11 +259,17 @@ impl Log {
 
     pub(super) fn truncate_before(&self, first: SegmentId) -> Result<usize, Error> {
         let mut removed = 0;
-        while let Some(segment) = self.state.lock().removable(first) {
+        loop {
+            let removable = self.state.lock().removable(first);
+            let Some(segment) = removable else { break };
             let path = self.directory.join(file_name(segment));
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Io { operation: "delete", path, source });
+                    return Err(Error::Io {
+                        operation: "delete",
+                        path,
+                        source,
+                    });
                 }
                 _ => removed += 1,
             }
@@ -279,9 +301,14 @@ impl Log {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
         while state.flush && !state.abandoned {
-            state.abandoned = self.flushed.wait_until(&mut state, deadline).timed_out() && state.flush;
+            state.abandoned =
+                self.flushed.wait_until(&mut state, deadline).timed_out() && state.flush;
         }
-        let outcome = if state.flush { Err(self.stalled_by(&state, timeout)) } else { Ok(()) };
+        let outcome = if state.flush {
+            Err(self.stalled_by(&state, timeout))
+        } else {
+            Ok(())
+        };
         drop(state);
         self.progress.send_modify(|progress| progress.closed = true);
         outcome
@@ -292,12 +319,21 @@ impl Log {
     }
 
     fn stalled_by(&self, state: &State, waited: Duration) -> Error {
-        let cause = state.cause.clone().unwrap_or_else(|| "the disk does not answer".to_owned());
-        Error::Stalled { name: self.options.name.clone(), waited, cause }
+        let cause = state
+            .cause
+            .clone()
+            .unwrap_or_else(|| "the disk does not answer".to_owned());
+        Error::Stalled {
+            name: self.options.name.clone(),
+            waited,
+            cause,
+        }
     }
 
     pub(super) fn closed(&self) -> Error {
-        Error::Closed { name: self.options.name.clone() }
+        Error::Closed {
+            name: self.options.name.clone(),
+        }
     }
 }
 
@@ -306,14 +342,20 @@ impl Drop for Log {
         let state = self.state.get_mut();
         let metrics = &self.options.metrics;
         metrics.segments.dec_by(signed(state.sizes.len() as u64));
-        metrics.segment_bytes.dec_by(signed(state.sizes.values().sum()));
-        metrics.pending_bytes.dec_by(signed(state.pending_bytes as u64));
+        metrics
+            .segment_bytes
+            .dec_by(signed(state.sizes.values().sum()));
+        metrics
+            .pending_bytes
+            .dec_by(signed(state.pending_bytes as u64));
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -321,11 +363,19 @@ impl State {
     /// Adds a record to the last batch, or begins one.
     fn push(&mut self, payload: &[u8], checksum: u32) -> Position {
         self.sequence += 1;
-        if self.batches.back().is_none_or(|batch| batch.segment != self.segment) {
+        if self
+            .batches
+            .back()
+            .is_none_or(|batch| batch.segment != self.segment)
+        {
             self.batches.push_back(Batch {
                 segment: self.segment,
                 offset: self.offset,
-                bytes: if self.offset == 0 { frame::segment_header(self.segment) } else { Vec::new() },
+                bytes: if self.offset == 0 {
+                    frame::segment_header(self.segment)
+                } else {
+                    Vec::new()
+                },
                 records: 0,
                 last: 0,
             });
@@ -342,7 +392,11 @@ impl State {
         self.pending_bytes += usize::try_from(added).expect("it lies in memory");
         *self.sizes.entry(self.segment).or_default() += added;
         self.waiting_since.get_or_insert_with(Instant::now);
-        Position { segment: self.segment, offset, sequence: self.sequence }
+        Position {
+            segment: self.segment,
+            offset,
+            sequence: self.sequence,
+        }
     }
 
     fn request(&mut self) -> bool {
@@ -358,8 +412,15 @@ impl State {
     /// The oldest segment, if it lies before `first` and nothing will be written to it.
     fn removable(&self, first: SegmentId) -> Option<SegmentId> {
         let pending = self.batches.front().map(|batch| batch.segment);
-        let busy = [Some(first), Some(self.segment), self.in_flight, pending].into_iter().flatten().min()?;
-        self.sizes.keys().next().copied().filter(|oldest| *oldest < busy)
+        let busy = [Some(first), Some(self.segment), self.in_flight, pending]
+            .into_iter()
+            .flatten()
+            .min()?;
+        self.sizes
+            .keys()
+            .next()
+            .copied()
+            .filter(|oldest| *oldest < busy)
     }
 }
 

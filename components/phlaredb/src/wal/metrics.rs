@@ -66,8 +66,16 @@ impl Metrics {
             "Records written together",
             metrics.group_records.clone(),
         );
-        registry.register("phlare_wal_segments", "Segments of the log on disk", metrics.segments.clone());
-        registry.register("phlare_wal_segment_bytes", "Size of the log", metrics.segment_bytes.clone());
+        registry.register(
+            "phlare_wal_segments",
+            "Segments of the log on disk",
+            metrics.segments.clone(),
+        );
+        registry.register(
+            "phlare_wal_segment_bytes",
+            "Size of the log",
+            metrics.segment_bytes.clone(),
+        );
         registry.register(
             "phlare_wal_pending_bytes",
             "Bytes in memory that are not yet safely in the log",
@@ -78,7 +86,11 @@ impl Metrics {
             "Records refused because the disk is too slow or fails",
             metrics.refused.clone(),
         );
-        registry.register("phlare_wal_errors", "Failures of the disk under the log", metrics.errors.clone());
+        registry.register(
+            "phlare_wal_errors",
+            "Failures of the disk under the log",
+            metrics.errors.clone(),
+        );
         registry.register(
             "phlare_wal_replayed_records",
             "Records read from the log at start",

@@ -43,13 +43,21 @@ pub(super) fn recover(
     let mut found = Found {
         next,
         sizes: BTreeMap::new(),
-        recovery: Recovery { foreign, ..Recovery::default() },
+        recovery: Recovery {
+            foreign,
+            ..Recovery::default()
+        },
     };
     let mut removed = false;
     for (id, path) in segments {
         // A directory may have the name of a segment: it is listed as foreign, but its number is taken.
         let Some(path) = path else { continue };
-        let segment = Segment { id, path, last: last == Some(id), options };
+        let segment = Segment {
+            id,
+            path,
+            last: last == Some(id),
+            options,
+        };
         let bytes = segment.recover(directory, &mut found.recovery, replay)?;
         if bytes > 0 {
             found.sizes.insert(id, bytes);
@@ -63,8 +71,14 @@ pub(super) fn recover(
     }
     let recovery = &found.recovery;
     options.metrics.replayed_records.inc_by(recovery.records);
-    options.metrics.truncated_bytes.inc_by(recovery.torn.iter().map(|torn| torn.bytes).sum());
-    options.metrics.damaged_bytes.inc_by(recovery.damage.iter().map(|damage| damage.bytes).sum());
+    options
+        .metrics
+        .truncated_bytes
+        .inc_by(recovery.torn.iter().map(|torn| torn.bytes).sum());
+    options
+        .metrics
+        .damaged_bytes
+        .inc_by(recovery.damage.iter().map(|damage| damage.bytes).sum());
     Ok(found)
 }
 
@@ -77,7 +91,11 @@ pub(super) fn file_name(id: SegmentId) -> String {
 type Listing = (BTreeMap<SegmentId, Option<PathBuf>>, Vec<PathBuf>);
 
 fn list(directory: &Path) -> Result<Listing, Error> {
-    let failed = |source| Error::Io { operation: "list", path: directory.to_owned(), source };
+    let failed = |source| Error::Io {
+        operation: "list",
+        path: directory.to_owned(),
+        source,
+    };
     let mut segments = BTreeMap::new();
     let mut foreign = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -129,15 +147,27 @@ impl Segment<'_> {
         replay: &mut dyn FnMut(SegmentId, Record<'_>),
     ) -> Result<u64, Error> {
         let file = fs::File::open(&self.path).map_err(|source| self.failed("open", source))?;
-        let length = file.metadata().map_err(|source| self.failed("read", source))?.len();
+        let length = file
+            .metadata()
+            .map_err(|source| self.failed("read", source))?
+            .len();
         if length < SEGMENT_HEADER as u64 {
-            self.cut(Range { offset: 0, bytes: length }, recovery)?;
+            self.cut(
+                Range {
+                    offset: 0,
+                    bytes: length,
+                },
+                recovery,
+            )?;
             return Ok(0);
         }
         let mut scan = scan(&file, self.id, &mut |record| replay(self.id, record))
             .map_err(|source| self.failed("read", source))?;
         if let Some(version) = scan.foreign {
-            return Err(Error::Version { path: self.path.clone(), version });
+            return Err(Error::Version {
+                path: self.path.clone(),
+                version,
+            });
         }
         if let Some(id) = scan.renamed_from {
             warn!(path = %self.path.display(), written_as = %id, "a segment of the log was renamed");
@@ -175,16 +205,31 @@ impl Segment<'_> {
             path = %self.path.display(),
             offset,
             bytes,
-            "the log ends in an unfinished write, which is cut off; nothing in it was acknowledged as safe"
+            "the log ends in an unfinished write, which is cut off"
         );
-        let file = self.options.files.open(&self.path).map_err(|source| self.failed("open", source))?;
-        file.set_length(offset).map_err(|source| self.failed("truncate", source))?;
+        let file = self
+            .options
+            .files
+            .open(&self.path)
+            .map_err(|source| self.failed("open", source))?;
+        file.set_length(offset)
+            .map_err(|source| self.failed("truncate", source))?;
         file.sync().map_err(|source| self.failed("sync", source))?;
-        recovery.torn.push(Torn { segment: self.id, offset, bytes });
+        recovery.torn.push(Torn {
+            segment: self.id,
+            offset,
+            bytes,
+        });
         Ok(())
     }
 
-    fn report_damage(&self, file: &fs::File, range: Range, directory: &Path, recovery: &mut Recovery) {
+    fn report_damage(
+        &self,
+        file: &fs::File,
+        range: Range,
+        directory: &Path,
+        recovery: &mut Recovery,
+    ) {
         let Range { offset, bytes } = range;
         let set_aside = match self.set_aside(file, range, &directory.join(DAMAGED)) {
             Ok(copy) => copy,
@@ -200,11 +245,21 @@ impl Segment<'_> {
             copy = set_aside.as_deref().map(|copy| tracing::field::display(copy.display())),
             "a part of the log is damaged; its records are lost, those around it are read"
         );
-        recovery.damage.push(Damage { segment: self.id, offset, bytes, set_aside });
+        recovery.damage.push(Damage {
+            segment: self.id,
+            offset,
+            bytes,
+            set_aside,
+        });
     }
 
     /// Copies a damaged range, so that somebody can look at it when the segment is gone. `None` if there is no room.
-    fn set_aside(&self, mut file: &fs::File, range: Range, damaged: &Path) -> io::Result<Option<PathBuf>> {
+    fn set_aside(
+        &self,
+        mut file: &fs::File,
+        range: Range,
+        damaged: &Path,
+    ) -> io::Result<Option<PathBuf>> {
         fs::create_dir_all(damaged)?;
         let copy = damaged.join(format!("{}-{}.bin", self.id, range.offset));
         if fs::metadata(&copy).is_ok_and(|metadata| metadata.len() == range.bytes) {
@@ -223,15 +278,26 @@ impl Segment<'_> {
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> Error {
-        Error::Io { operation, path: self.path.clone(), source }
+        Error::Io {
+            operation,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
 /// Makes a directory and its ancestors, durably.
 fn make_directory(directory: &Path, files: &dyn Files) -> Result<(), Error> {
-    let failed = |source| Error::Io { operation: "create", path: directory.to_owned(), source };
+    let failed = |source| Error::Io {
+        operation: "create",
+        path: directory.to_owned(),
+        source,
+    };
     let mut missing = Vec::new();
-    for ancestor in directory.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
+    for ancestor in directory
+        .ancestors()
+        .filter(|ancestor| !ancestor.as_os_str().is_empty())
+    {
         if ancestor.try_exists().map_err(failed)? {
             break;
         }
@@ -239,7 +305,9 @@ fn make_directory(directory: &Path, files: &dyn Files) -> Result<(), Error> {
     }
     fs::create_dir_all(directory).map_err(failed)?;
     for made in missing {
-        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = made
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         sync_directory(files, parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
@@ -247,9 +315,11 @@ fn make_directory(directory: &Path, files: &dyn Files) -> Result<(), Error> {
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync_directory(files: &dyn Files, directory: &Path) -> Result<(), Error> {
-    files
-        .sync_directory(directory)
-        .map_err(|source| Error::Io { operation: "sync", path: directory.to_owned(), source })
+    files.sync_directory(directory).map_err(|source| Error::Io {
+        operation: "sync",
+        path: directory.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -260,8 +330,18 @@ mod tests {
     #[test]
     fn only_names_that_we_write_are_segments() {
         assert_eq!(parse_file_name("00000001.wal"), Some(SegmentId(1)));
-        assert_eq!(parse_file_name("123456789.wal"), Some(SegmentId(123_456_789)));
-        for name in ["1.wal", "00000001", "000000001.wal", "0000000a.wal", "+0000001.wal", "9999999999999999.wal"] {
+        assert_eq!(
+            parse_file_name("123456789.wal"),
+            Some(SegmentId(123_456_789))
+        );
+        for name in [
+            "1.wal",
+            "00000001",
+            "000000001.wal",
+            "0000000a.wal",
+            "+0000001.wal",
+            "9999999999999999.wal",
+        ] {
             assert_eq!(parse_file_name(name), None, "{name}");
         }
     }

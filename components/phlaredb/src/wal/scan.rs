@@ -35,7 +35,11 @@ pub(super) struct Range {
 }
 
 /// Reads a segment from its first byte on. Memory: one frame, and never more than there is to read.
-pub(super) fn scan(reader: impl Read, segment: SegmentId, replay: &mut dyn FnMut(Record<'_>)) -> io::Result<Scan> {
+pub(super) fn scan(
+    reader: impl Read,
+    segment: SegmentId,
+    replay: &mut dyn FnMut(Record<'_>),
+) -> io::Result<Scan> {
     let mut window = Window::new(reader);
     let mut found = Scan::default();
     let mut sealed_as = segment;
@@ -70,7 +74,11 @@ pub(super) fn scan(reader: impl Read, segment: SegmentId, replay: &mut dyn FnMut
                 found.close_damage(damaged_from.take(), offset);
                 found.records = found.records.saturating_add(1);
                 found.bytes = found.bytes.saturating_add(header.length as u64);
-                replay(Record { payload, offset, after_damage: !found.damage.is_empty() });
+                replay(Record {
+                    payload,
+                    offset,
+                    after_damage: !found.damage.is_empty(),
+                });
             }
             None => {
                 damaged_from.get_or_insert(offset);
@@ -78,14 +86,20 @@ pub(super) fn scan(reader: impl Read, segment: SegmentId, replay: &mut dyn FnMut
         }
         window.skip(whole);
     }
-    found.tail = damaged_from.map(|from| Range { offset: from, bytes: window.offset.saturating_sub(from) });
+    found.tail = damaged_from.map(|from| Range {
+        offset: from,
+        bytes: window.offset.saturating_sub(from),
+    });
     Ok(found)
 }
 
 impl Scan {
     fn close_damage(&mut self, from: Option<u64>, to: u64) {
         if let Some(offset) = from {
-            self.damage.push(Range { offset, bytes: to.saturating_sub(offset) });
+            self.damage.push(Range {
+                offset,
+                bytes: to.saturating_sub(offset),
+            });
         }
     }
 }
@@ -103,7 +117,13 @@ struct Window<R> {
 
 impl<R: Read> Window<R> {
     fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), passed: 0, offset: 0, ended: false }
+        Self {
+            reader,
+            buffer: Vec::new(),
+            passed: 0,
+            offset: 0,
+            ended: false,
+        }
     }
 
     /// What lies ahead: `wanted` bytes or more, fewer only at the end of the file.
@@ -111,7 +131,11 @@ impl<R: Read> Window<R> {
         while self.ahead().len() < wanted && !self.ended {
             self.buffer.drain(..self.passed);
             self.passed = 0;
-            let got = self.reader.by_ref().take(CHUNK as u64).read_to_end(&mut self.buffer)?;
+            let got = self
+                .reader
+                .by_ref()
+                .take(CHUNK as u64)
+                .read_to_end(&mut self.buffer)?;
             self.ended = got == 0;
         }
         Ok(self.ahead())
@@ -133,7 +157,12 @@ impl<R: Read> Window<R> {
         self.skip(1);
         loop {
             let ahead = self.at_least(FRAME_MAGIC.len())?;
-            let (length, found) = (ahead.len(), ahead.windows(FRAME_MAGIC.len()).position(|bytes| bytes == FRAME_MAGIC));
+            let (length, found) = (
+                ahead.len(),
+                ahead
+                    .windows(FRAME_MAGIC.len())
+                    .position(|bytes| bytes == FRAME_MAGIC),
+            );
             if let Some(at) = found {
                 self.skip(at);
                 return Ok(());
@@ -149,4 +178,9 @@ impl<R: Read> Window<R> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests;

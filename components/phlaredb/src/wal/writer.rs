@@ -37,7 +37,13 @@ pub(super) struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.operation, self.path.display(), self.source)
+        write!(
+            f,
+            "{} {}: {}",
+            self.operation,
+            self.path.display(),
+            self.source
+        )
     }
 }
 
@@ -100,7 +106,9 @@ impl Writer {
 
     /// Whether the disk has failed so recently that it should be left alone.
     pub(super) fn rests(&self) -> bool {
-        self.failing.as_ref().is_some_and(|failing| Instant::now() < failing.rest_until)
+        self.failing
+            .as_ref()
+            .is_some_and(|failing| Instant::now() < failing.rest_until)
     }
 
     /// Writes everything. Segments that are complete are synced on the way, so that an unfinished write can only be
@@ -129,8 +137,12 @@ impl Writer {
         let (Some(batch), Some((_, file))) = (self.batches.get(self.written), &self.file) else {
             return Ok(0);
         };
-        file.write_at(&batch.bytes, batch.offset).map_err(|source| self.failure("write", batch.segment, source))?;
-        options.metrics.written_bytes.inc_by(batch.bytes.len() as u64);
+        file.write_at(&batch.bytes, batch.offset)
+            .map_err(|source| self.failure("write", batch.segment, source))?;
+        options
+            .metrics
+            .written_bytes
+            .inc_by(batch.bytes.len() as u64);
         let (records, last) = (batch.records, batch.last);
         self.written += 1;
         match options.sync {
@@ -147,10 +159,16 @@ impl Writer {
         self.file = None;
         self.entry_safe = false;
         let path = self.path(segment);
-        let file = options.files.open(&path).map_err(|source| self.failure("open", segment, source))?;
-        let length = file.length().map_err(|source| self.failure("inspect", segment, source))?;
+        let file = options
+            .files
+            .open(&path)
+            .map_err(|source| self.failure("open", segment, source))?;
+        let length = file
+            .length()
+            .map_err(|source| self.failure("inspect", segment, source))?;
         if length > offset {
-            file.set_length(offset).map_err(|source| self.failure("truncate", segment, source))?;
+            file.set_length(offset)
+                .map_err(|source| self.failure("truncate", segment, source))?;
         } else if length < offset {
             error!(
                 path = %path.display(),
@@ -169,7 +187,12 @@ impl Writer {
             _ if flush => true,
             SyncPolicy::Always => waiting,
             SyncPolicy::Interval(_) => {
-                let unsynced: usize = self.batches.iter().take(self.written).map(|batch| batch.bytes.len()).sum();
+                let unsynced: usize = self
+                    .batches
+                    .iter()
+                    .take(self.written)
+                    .map(|batch| batch.bytes.len())
+                    .sum();
                 let due = self.sync_at(options).is_some_and(|at| at <= Instant::now());
                 waiting && (due || unsynced >= options.max_pending_bytes / 2)
             }
@@ -181,14 +204,21 @@ impl Writer {
     pub(super) fn sync(&mut self, options: &Options) -> Result<(), Failure> {
         if let Some((segment, file)) = &self.file {
             let began = Instant::now();
-            file.sync().map_err(|source| self.failure("sync", *segment, source))?;
-            options.metrics.fsync_seconds.observe(began.elapsed().as_secs_f64());
+            file.sync()
+                .map_err(|source| self.failure("sync", *segment, source))?;
+            options
+                .metrics
+                .fsync_seconds
+                .observe(began.elapsed().as_secs_f64());
             if !self.entry_safe {
-                options.files.sync_directory(&self.directory).map_err(|source| Failure {
-                    operation: "sync",
-                    path: self.directory.clone(),
-                    source,
-                })?;
+                options
+                    .files
+                    .sync_directory(&self.directory)
+                    .map_err(|source| Failure {
+                        operation: "sync",
+                        path: self.directory.clone(),
+                        source,
+                    })?;
                 self.entry_safe = true;
             }
         }
@@ -208,7 +238,9 @@ impl Writer {
 
     /// When the next turn has to be, if nothing is appended. Said once for each time.
     pub(super) fn plan(&mut self, options: &Options) -> Option<Instant> {
-        let at = self.sync_at(options).filter(|at| self.planned != Some(*at))?;
+        let at = self
+            .sync_at(options)
+            .filter(|at| self.planned != Some(*at))?;
         self.planned = Some(at);
         Some(at)
     }
@@ -225,10 +257,20 @@ impl Writer {
         self.file = None;
         self.written = 0;
         self.unsynced_since = None;
-        options.metrics.errors.get_or_create(&Operation { operation: failure.operation }).inc();
+        options
+            .metrics
+            .errors
+            .get_or_create(&Operation {
+                operation: failure.operation,
+            })
+            .inc();
         let now = Instant::now();
         self.complain(failure, options, now);
-        let failing = self.failing.get_or_insert(Failing { since: now, failures: 0, rest_until: now });
+        let failing = self.failing.get_or_insert(Failing {
+            since: now,
+            failures: 0,
+            rest_until: now,
+        });
         failing.rest_until = now + options.retry_pause * (1 << failing.failures.min(6));
         failing.failures += 1;
         failing.rest_until
@@ -247,9 +289,14 @@ impl Writer {
     }
 
     fn complain(&mut self, failure: &Failure, options: &Options, now: Instant) {
-        self.complaints.retain(|(_, _, at)| now.duration_since(*at) < COMPLAINT_INTERVAL);
+        self.complaints
+            .retain(|(_, _, at)| now.duration_since(*at) < COMPLAINT_INTERVAL);
         let kind = failure.source.kind();
-        if !self.complaints.iter().any(|known| (known.0, known.1) == (failure.operation, kind)) {
+        if !self
+            .complaints
+            .iter()
+            .any(|known| (known.0, known.1) == (failure.operation, kind))
+        {
             self.complaints.push((failure.operation, kind, now));
             error!(
                 tenant = options.name,
@@ -262,7 +309,11 @@ impl Writer {
     }
 
     fn failure(&self, operation: &'static str, segment: SegmentId, source: io::Error) -> Failure {
-        Failure { operation, path: self.path(segment), source }
+        Failure {
+            operation,
+            path: self.path(segment),
+            source,
+        }
     }
 
     fn path(&self, segment: SegmentId) -> PathBuf {
