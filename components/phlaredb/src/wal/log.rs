@@ -249,6 +249,12 @@ impl Log {
         }
     }
 
+    /// Whether no thread is at work on it or about to be.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.lock().turn == Turn::None
+    }
+
     /// Ends a turn; true if another one is wanted.
     pub(super) fn end_turn(&self) -> bool {
         let mut state = self.state.lock();

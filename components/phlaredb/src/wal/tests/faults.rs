@@ -161,6 +161,60 @@ async fn a_disk_that_heals_has_every_record_once() {
 }
 
 #[tokio::test]
+async fn another_attempt_begins_where_the_failed_one_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = BadDisk::default();
+    let wal = opened(directory.path(), &disk, on(&disk));
+    put(&wal, b"one").await;
+    disk.take_done();
+    disk.fail(Kind::Write, ENOSPC, 1);
+    put(&wal, b"two").await;
+    let failed = [Done::Write(43)];
+    let again = [
+        opened_file(1),
+        Done::Cut(43),
+        Done::Write(43),
+        Done::Sync,
+        Done::SyncDirectory,
+    ];
+    assert_eq!(disk.take_done(), [&failed[..], &again].concat());
+}
+
+#[test]
+fn a_disk_that_has_just_failed_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = BadDisk::default();
+    let pause = Duration::from_secs(3600);
+    let wal = opened(
+        directory.path(),
+        &disk,
+        Options {
+            retry_pause: pause,
+            ..on(&disk)
+        },
+    );
+    disk.fail(Kind::Open, EIO, 1);
+    for payload in [b"one", b"two"] {
+        wal.append(payload).unwrap();
+        disk.wait_for(&opened_file(1), 1);
+        while !wal.log.is_idle() {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(disk.take_done(), [opened_file(1)]);
+    wal.close().unwrap();
+    assert_eq!(payloads(directory.path()), [b"one", b"two"]);
+}
+
+#[test]
+fn a_new_directory_is_safe_with_its_ancestors() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = BadDisk::default();
+    open(&directory.path().join("tenant").join("wal"), on(&disk));
+    assert_eq!(disk.take_done(), [Done::SyncDirectory, Done::SyncDirectory]);
+}
+
+#[tokio::test]
 async fn a_failed_disk_is_named_and_heals() {
     let directory = tempfile::tempdir().unwrap();
     let disk = BadDisk::default();
@@ -308,6 +362,18 @@ async fn an_interval_acknowledges_before_it_syncs() {
     );
     wal.close().unwrap();
     assert_eq!(disk.take_done(), [Done::Sync, Done::SyncDirectory]);
+}
+
+#[tokio::test]
+async fn an_interval_does_not_wait_for_a_sync_that_hangs() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = BadDisk::default();
+    let sync = SyncPolicy::Interval(Duration::ZERO);
+    let wal = opened(directory.path(), &disk, Options { sync, ..on(&disk) });
+    disk.hold(Kind::Sync);
+    put(&wal, b"one").await;
+    disk.wait_for(&Done::Sync, 1);
+    disk.release();
 }
 
 #[tokio::test]
