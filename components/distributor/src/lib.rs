@@ -1,1 +1,35 @@
-//! Room.
+//! The entry of every profile: validate, limit, label, split, hand over.
+//!
+//! Knows nothing of how profiles are stored, of queries, or of other processes: it makes
+//! rows and gives them to an [`Ingest`].
+//!
+//! Two doors lead to one pipeline (api.md 8.1): `push.v1.PusherService/Push` and `POST /ingest`.
+
+mod app_name;
+mod batch;
+mod config;
+mod distributor;
+mod error;
+mod ingest;
+mod labels;
+mod language;
+mod metrics;
+mod partition;
+mod pipeline;
+mod push;
+mod rate;
+mod relabel;
+mod replica;
+mod series;
+mod session;
+#[cfg(test)]
+mod testing;
+mod window;
+
+pub use app_name::{AppName, AppNameError};
+pub use config::{Config, ConfigError};
+pub use distributor::{Dependencies, Distributor};
+pub use error::Error;
+pub use ingest::Params;
+pub use metrics::Metrics;
+pub use replica::{Durable, Ingest, Refused};
