@@ -4,13 +4,16 @@
 //! Knows nothing of storage, sockets, HTTP or the ring, and does no I/O.
 
 pub mod clock;
+pub mod diff;
 pub mod error;
+pub mod flame_graph;
 pub mod labels;
 pub mod profile_type;
 pub mod query;
 pub mod selector;
 pub mod tenant;
 pub mod time;
+pub mod tree;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Classify, ErrorKind};
@@ -19,3 +22,4 @@ pub use profile_type::{ProfileType, ProfileTypeError};
 pub use query::{Aggregation, MergeQuery, SeriesQuery, TimeRange, TimeSeries};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
 pub use tenant::{TenantError, TenantId};
+pub use tree::{Tree, TreeError};
