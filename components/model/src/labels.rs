@@ -37,7 +37,9 @@ impl Labels {
 
     /// Sorted by name; of several values of one name the last wins. Empty values are kept:
     /// only [`LabelsBuilder`] drops them.
-    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let mut builder = LabelsBuilder::new();
         for (name, value) in pairs {
             builder.put(name.as_ref(), value.as_ref());
@@ -47,7 +49,9 @@ impl Labels {
 
     /// The pairs as they come, for label sets that were ordered when they were stored.
     /// The caller warrants that no name comes twice.
-    pub fn in_stored_order<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+    pub fn in_stored_order<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let mut encoded = String::new();
         for (name, value) in pairs {
             encode(&mut encoded, name.as_ref(), value.as_ref());
@@ -64,7 +68,9 @@ impl Labels {
     /// The value of a name. O(n) in labels.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+        self.iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value)
     }
 
     /// Number of labels. O(n).
@@ -101,13 +107,21 @@ impl Labels {
     /// Only the labels with these names, sorted; a name that is absent stays absent.
     #[must_use]
     pub fn project(&self, names: &[String]) -> Self {
-        Self::from_pairs(self.iter().filter(|(name, _)| names.iter().any(|wanted| wanted == name)))
+        Self::from_pairs(
+            self.iter()
+                .filter(|(name, _)| names.iter().any(|wanted| wanted == name)),
+        )
     }
 
     /// As messages, in stored order.
     #[must_use]
     pub fn to_proto(&self) -> Vec<LabelPair> {
-        self.iter().map(|(name, value)| LabelPair { name: name.to_owned(), value: value.to_owned() }).collect()
+        self.iter()
+            .map(|(name, value)| LabelPair {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            })
+            .collect()
     }
 }
 
@@ -246,7 +260,11 @@ fn split_length(encoded: &str) -> (usize, &str) {
 
 /// The name as it stands in a selector: bare if it may, else quoted.
 pub(crate) fn name_in_selector(name: &str) -> Cow<'_, str> {
-    if is_legacy_name(name) { Cow::Borrowed(name) } else { Cow::Owned(Quoted(name).to_string()) }
+    if is_legacy_name(name) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(Quoted(name).to_string())
+    }
 }
 
 /// Whether a label name is `[a-zA-Z_][a-zA-Z0-9_]*`, the only form that older readers know.

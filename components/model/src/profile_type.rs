@@ -59,22 +59,42 @@ impl FromStr for ProfileType {
     fn from_str(id: &str) -> Result<Self, ProfileTypeError> {
         let mut parts = id.split(':');
         let mut next = || parts.next().map(str::to_owned);
-        let (Some(name), Some(sample_type), Some(sample_unit), Some(period_type), Some(period_unit)) =
-            (next(), next(), next(), next(), next())
+        let (
+            Some(name),
+            Some(sample_type),
+            Some(sample_unit),
+            Some(period_type),
+            Some(period_unit),
+        ) = (next(), next(), next(), next(), next())
         else {
             return Err(ProfileTypeError::new(id));
         };
         if parts.nth(1).is_some() {
             return Err(ProfileTypeError::new(id));
         }
-        Ok(Self { name, sample_type, sample_unit, period_type, period_unit })
+        Ok(Self {
+            name,
+            sample_type,
+            sample_unit,
+            period_type,
+            period_unit,
+        })
     }
 }
 
 impl fmt::Display for ProfileType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, sample_type, sample_unit, period_type, period_unit } = self;
-        write!(f, "{name}:{sample_type}:{sample_unit}:{period_type}:{period_unit}")
+        let Self {
+            name,
+            sample_type,
+            sample_unit,
+            period_type,
+            period_unit,
+        } = self;
+        write!(
+            f,
+            "{name}:{sample_type}:{sample_unit}:{period_type}:{period_unit}"
+        )
     }
 }
 
@@ -104,10 +124,20 @@ mod tests {
     fn ids() {
         let check = |id: &str, expected: Result<&str, usize>| {
             let parsed = id.parse::<ProfileType>();
-            assert_eq!(parsed.map(|t| t.to_string()).map_err(|e| e.parts), expected.map(str::to_owned), "{id:?}");
+            assert_eq!(
+                parsed.map(|t| t.to_string()).map_err(|e| e.parts),
+                expected.map(str::to_owned),
+                "{id:?}"
+            );
         };
-        check("process_cpu:cpu:nanoseconds:cpu:nanoseconds", Ok("process_cpu:cpu:nanoseconds:cpu:nanoseconds"));
-        check("memory:inuse_space:bytes:space:bytes:delta", Ok("memory:inuse_space:bytes:space:bytes"));
+        check(
+            "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+            Ok("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
+        );
+        check(
+            "memory:inuse_space:bytes:space:bytes:delta",
+            Ok("memory:inuse_space:bytes:space:bytes"),
+        );
         check("wall:cpu:nanoseconds::", Ok("wall:cpu:nanoseconds::"));
         check("::::", Ok("::::"));
         check("", Err(1));
@@ -120,7 +150,10 @@ mod tests {
     fn a_refusal_names_the_form_and_the_number_of_parts() {
         let error = "cpu".parse::<ProfileType>().unwrap_err().to_string();
         assert!(error.contains("1 parts"), "{error}");
-        assert!(error.contains("<name>:<sample-type>:<sample-unit>:<period-type>:<period-unit>"), "{error}");
+        assert!(
+            error.contains("<name>:<sample-type>:<sample-unit>:<period-type>:<period-unit>"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -48,7 +48,11 @@ impl Selector {
     pub fn parse_with_profile_type(text: &str) -> Result<(ProfileType, Self), SelectorError> {
         let mut selector = parse::selector(text)?;
         let is_type = |m: &Matcher| m.name() == names::NAME && m.op() == MatchOp::Equal;
-        let at = selector.matchers.iter().position(is_type).ok_or(SelectorError::NoProfileType)?;
+        let at = selector
+            .matchers
+            .iter()
+            .position(is_type)
+            .ok_or(SelectorError::NoProfileType)?;
         let profile_type = selector.matchers.remove(at).value().parse()?;
         Ok((profile_type, selector))
     }
@@ -56,7 +60,9 @@ impl Selector {
     /// Whether all conditions hold. O(matchers × labels).
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
+        self.matchers
+            .iter()
+            .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
     }
 
     /// Whether it selects everything.
@@ -88,7 +94,13 @@ impl fmt::Display for Selector {
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", name_in_selector(self.name()), self.op().as_str(), Quoted(self.value()))
+        write!(
+            f,
+            "{}{}{}",
+            name_in_selector(self.name()),
+            self.op().as_str(),
+            Quoted(self.value())
+        )
     }
 }
 

@@ -11,7 +11,9 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::error::{Classify, ErrorKind};
 
-pub use self::duration::{DurationError, format_duration, parse_go_duration, parse_prometheus_duration};
+pub use self::duration::{
+    DurationError, format_duration, parse_go_duration, parse_prometheus_duration,
+};
 
 /// Why a text is no time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,21 +35,29 @@ pub struct TimeError {
 /// # Errors
 /// A text of no known form, a date that does not exist, and what does not fit.
 pub fn parse_time(text: &str, now_ms: i64) -> Result<i64, TimeError> {
-    read(text, now_ms).map_err(|problem| TimeError { text: shortened(text), problem })
+    read(text, now_ms).map_err(|problem| TimeError {
+        text: shortened(text),
+        problem,
+    })
 }
 
 fn read(text: &str, now_ms: i64) -> Result<i64, &'static str> {
     if let Ok(time) = text.trim().parse::<Timestamp>() {
         return Ok(time.as_millisecond());
     }
-    let compact: String = text.chars().filter(|c| !c.is_whitespace() && *c != '_' && *c != ',').collect();
+    let compact: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '_' && *c != ',')
+        .collect();
     if compact.is_empty() {
         return Ok(now_ms);
     }
     if compact.bytes().all(|b| b.is_ascii_digit()) {
         return absolute(&compact);
     }
-    let word = compact.get(..3).filter(|word| word.eq_ignore_ascii_case("now"));
+    let word = compact
+        .get(..3)
+        .filter(|word| word.eq_ignore_ascii_case("now"));
     let offset = match word {
         Some(word) => compact.strip_prefix(word).unwrap_or(""),
         None => compact.as_str(),
@@ -75,8 +85,14 @@ const TOO_LARGE: &str = "the number is too large";
 
 /// `YYYYMMDD` at midnight UTC; `None` for digits that do not look like a date.
 fn date(digits: &str) -> Result<Option<i64>, &'static str> {
-    let part = |range| digits.get(range).and_then(|part: &str| part.parse::<i16>().ok());
-    let (Some(year), Some(month), Some(day)) = (part(0..4), part(4..6), part(6..8)) else { return Ok(None) };
+    let part = |range| {
+        digits
+            .get(range)
+            .and_then(|part: &str| part.parse::<i16>().ok())
+    };
+    let (Some(year), Some(month), Some(day)) = (part(0..4), part(4..6), part(6..8)) else {
+        return Ok(None);
+    };
     if year <= 1900 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return Ok(None);
     }
@@ -109,10 +125,17 @@ fn relative(offset: &str, after_now: bool, now_ms: i64) -> Result<i64, &'static 
             digits => digits.parse().map_err(|_| TOO_LARGE)?,
         };
         let unit_ms = unit_ms(unit).ok_or("the offset has no known unit")?;
-        sum = count.checked_mul(unit_ms).and_then(|part| sum.checked_add(part)).ok_or(TOO_LARGE)?;
+        sum = count
+            .checked_mul(unit_ms)
+            .and_then(|part| sum.checked_add(part))
+            .ok_or(TOO_LARGE)?;
         rest = after;
     }
-    let time = if forward { now_ms.checked_add(sum) } else { now_ms.checked_sub(sum) };
+    let time = if forward {
+        now_ms.checked_add(sum)
+    } else {
+        now_ms.checked_sub(sum)
+    };
     time.ok_or(TOO_LARGE)
 }
 
@@ -142,7 +165,11 @@ fn split(text: &str, wanted: impl Fn(char) -> bool) -> (&str, &str) {
 
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 64;
-    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
+    match text
+        .char_indices()
+        .nth(SHOWN)
+        .and_then(|(end, _)| text.get(..end))
+    {
         Some(start) => format!("{start}…"),
         None => text.to_owned(),
     }

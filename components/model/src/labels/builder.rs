@@ -53,7 +53,9 @@ impl LabelsBuilder {
 
     /// Names with values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.pairs.iter().map(|pair| (self.name(*pair), self.value(*pair)))
+        self.pairs
+            .iter()
+            .map(|pair| (self.name(*pair), self.value(*pair)))
     }
 
     /// Removes all labels; the memory is kept.
@@ -71,7 +73,9 @@ impl LabelsBuilder {
     /// As [`build`](Self::build), but these names come first, in this order, as far as they are present.
     #[must_use]
     pub fn build_with_first(&self, first: &[&str]) -> Labels {
-        let head = first.iter().filter_map(|name| self.get(name).map(|value| (*name, value)));
+        let head = first
+            .iter()
+            .filter_map(|name| self.get(name).map(|value| (*name, value)));
         let tail = self.iter().filter(|(name, _)| !first.contains(name));
         Labels::in_stored_order(head.chain(tail).filter(|(_, value)| !value.is_empty()))
     }
@@ -91,7 +95,11 @@ impl LabelsBuilder {
         self.text.push_str(name);
         let middle = self.text.len();
         self.text.push_str(value);
-        let pair = Pair { start, middle, end: self.text.len() };
+        let pair = Pair {
+            start,
+            middle,
+            end: self.text.len(),
+        };
         match self.find(name) {
             Ok(i) => self.pairs[i] = pair,
             Err(i) => self.pairs.insert(i, pair),
@@ -100,7 +108,8 @@ impl LabelsBuilder {
 
     /// Where a name is, or where it belongs.
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.pairs.binary_search_by(|pair| self.name(*pair).cmp(name))
+        self.pairs
+            .binary_search_by(|pair| self.name(*pair).cmp(name))
     }
 
     fn name(&self, pair: Pair) -> &str {

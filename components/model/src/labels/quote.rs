@@ -47,8 +47,13 @@ fn is_printable(c: char) -> bool {
             _ => None,
         }
     });
-    let Some(class) = PRINTABLE.as_ref() else { return false };
+    let Some(class) = PRINTABLE.as_ref() else {
+        return false;
+    };
     let ranges = class.ranges();
     let after = ranges.partition_point(|range| range.start() <= c);
-    after.checked_sub(1).and_then(|i| ranges.get(i)).is_some_and(|range| c <= range.end())
+    after
+        .checked_sub(1)
+        .and_then(|i| ranges.get(i))
+        .is_some_and(|range| c <= range.end())
 }

@@ -46,7 +46,9 @@ pub enum SelectorError {
         expected: &'static str,
     },
     /// Escapes for single bytes that make no text.
-    #[error("selector: at byte {at}: the escapes of the text that begins here give bytes that are not valid UTF-8")]
+    #[error(
+        "selector: at byte {at}: the escapes of the text that begins here give bytes that are not valid UTF-8"
+    )]
     NotUtf8 {
         /// Where the opening quote is.
         at: usize,
@@ -68,7 +70,7 @@ pub enum SelectorError {
         first: String,
     },
     /// A regular expression that cannot be used.
-    #[error("selector: the regular expression in quotes at byte {at}")]
+    #[error("selector: at byte {at}: the regular expression in quotes")]
     Regex {
         /// Where the opening quote is.
         at: usize,

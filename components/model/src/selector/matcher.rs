@@ -64,24 +64,43 @@ impl Matcher {
     ///
     /// # Errors
     /// A regular expression that is none, or that is too large.
-    pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, RegexError> {
+    pub fn new(
+        name: impl Into<String>,
+        op: MatchOp,
+        value: impl Into<String>,
+    ) -> Result<Self, RegexError> {
         Self::within(name.into(), op, value.into(), regex::SIZE_LIMIT)
     }
 
     /// As [`new`](Self::new), with a bound in bytes on the compiled expression.
-    pub(super) fn within(name: String, op: MatchOp, value: String, size_limit: usize) -> Result<Self, RegexError> {
+    pub(super) fn within(
+        name: String,
+        op: MatchOp,
+        value: String,
+        size_limit: usize,
+    ) -> Result<Self, RegexError> {
         let test = match op {
             MatchOp::Equal | MatchOp::NotEqual => Test::OneOf(vec![value.clone()]),
             MatchOp::Regex | MatchOp::NotRegex => Test::of_regex(&value, size_limit)?,
         };
-        Ok(Self { name, op, value, test })
+        Ok(Self {
+            name,
+            op,
+            value,
+            test,
+        })
     }
 
     /// `name="value"`.
     #[must_use]
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
         let value = value.into();
-        Self { name: name.into(), op: MatchOp::Equal, test: Test::OneOf(vec![value.clone()]), value }
+        Self {
+            name: name.into(),
+            op: MatchOp::Equal,
+            test: Test::OneOf(vec![value.clone()]),
+            value,
+        }
     }
 
     /// The label.
@@ -149,7 +168,9 @@ impl Test {
         match self {
             Self::OneOf(values) => match values.as_slice() {
                 [only] => only == value,
-                several => several.binary_search_by(|one| one.as_str().cmp(value)).is_ok(),
+                several => several
+                    .binary_search_by(|one| one.as_str().cmp(value))
+                    .is_ok(),
             },
             Self::Any => true,
             Self::NotEmpty => !value.is_empty(),

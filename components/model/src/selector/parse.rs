@@ -25,9 +25,16 @@ struct Condition {
 /// Reads a whole selector.
 pub(super) fn selector(text: &str) -> Result<Selector, SelectorError> {
     if text.len() > MAX_BYTES {
-        return Err(SelectorError::TooLong { bytes: text.len(), limit: MAX_BYTES });
+        return Err(SelectorError::TooLong {
+            bytes: text.len(),
+            limit: MAX_BYTES,
+        });
     }
-    let mut parse = Parse { lexer: Lexer::new(text), metric: None, conditions: Vec::new() };
+    let mut parse = Parse {
+        lexer: Lexer::new(text),
+        metric: None,
+        conditions: Vec::new(),
+    };
     parse.selector()?;
     parse.compile()
 }
@@ -48,7 +55,9 @@ impl Parse<'_> {
                 return Err(self.lexer.unexpected("nothing after the closing `}`"));
             }
         } else if self.metric.is_none() {
-            return Err(self.lexer.unexpected("a name or `{`; what selects everything is `{}`"));
+            return Err(self
+                .lexer
+                .unexpected("a name or `{`; what selects everything is `{}`"));
         } else if !self.lexer.is_at_end() {
             return Err(self.lexer.unexpected("`{` or the end after the name"));
         }
@@ -91,13 +100,25 @@ impl Parse<'_> {
         let Some(value) = self.lexer.text()? else {
             return Err(self.lexer.unexpected("a value in quotes"));
         };
-        self.conditions.push(Condition { name, op, value, value_at });
+        self.conditions.push(Condition {
+            name,
+            op,
+            value,
+            value_at,
+        });
         Ok(())
     }
 
     fn operator(&mut self) -> Option<MatchOp> {
-        let longest_first = [MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex, MatchOp::Equal];
-        longest_first.into_iter().find(|op| self.lexer.eat(op.as_str()))
+        let longest_first = [
+            MatchOp::NotEqual,
+            MatchOp::Regex,
+            MatchOp::NotRegex,
+            MatchOp::Equal,
+        ];
+        longest_first
+            .into_iter()
+            .find(|op| self.lexer.eat(op.as_str()))
     }
 
     fn is_end_of_condition(&self) -> bool {
@@ -107,7 +128,11 @@ impl Parse<'_> {
 
     fn metric_name(&mut self, at: usize, name: String) -> Result<(), SelectorError> {
         match &self.metric {
-            Some(first) => Err(SelectorError::SecondName { at, name, first: first.clone() }),
+            Some(first) => Err(SelectorError::SecondName {
+                at,
+                name,
+                first: first.clone(),
+            }),
             None => {
                 self.metric = Some(name);
                 Ok(())
@@ -119,10 +144,24 @@ impl Parse<'_> {
         let is_regex = |c: &&Condition| matches!(c.op, MatchOp::Regex | MatchOp::NotRegex);
         let expressions = self.conditions.iter().filter(is_regex).count().max(1);
         let size_limit = regex::SIZE_LIMIT.min(MAX_REGEX_BYTES / expressions);
-        let mut matchers: Vec<_> = self.metric.into_iter().map(|name| Matcher::equal(names::NAME, name)).collect();
-        for Condition { name, op, value, value_at } in self.conditions {
-            let matcher = Matcher::within(name, op, value, size_limit)
-                .map_err(|source| SelectorError::Regex { at: value_at, source })?;
+        let mut matchers: Vec<_> = self
+            .metric
+            .into_iter()
+            .map(|name| Matcher::equal(names::NAME, name))
+            .collect();
+        for Condition {
+            name,
+            op,
+            value,
+            value_at,
+        } in self.conditions
+        {
+            let matcher = Matcher::within(name, op, value, size_limit).map_err(|source| {
+                SelectorError::Regex {
+                    at: value_at,
+                    source,
+                }
+            })?;
             matchers.push(matcher);
         }
         Ok(Selector { matchers })

@@ -36,7 +36,9 @@ pub enum RegexError {
     #[error("regular expression nests deeper than {NEST_LIMIT} levels")]
     Nesting,
     /// Too large once compiled.
-    #[error("regular expression needs more than {limit} bytes once compiled: repeat less, or use smaller classes than \\pL")]
+    #[error(
+        "regular expression needs more than {limit} bytes once compiled: repeat less, or use smaller classes than \\pL"
+    )]
     TooLarge {
         /// What it may need.
         limit: usize,
@@ -75,7 +77,10 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, RegexError> {
 }
 
 fn parser() -> regex_syntax::Parser {
-    regex_syntax::ParserBuilder::new().dot_matches_new_line(true).nest_limit(NEST_LIMIT).build()
+    regex_syntax::ParserBuilder::new()
+        .dot_matches_new_line(true)
+        .nest_limit(NEST_LIMIT)
+        .build()
 }
 
 fn unsupported(translated: &str, other: &::regex::Error) -> RegexError {
@@ -87,7 +92,9 @@ fn unsupported(translated: &str, other: &::regex::Error) -> RegexError {
 
 fn classify(error: &regex_syntax::Error) -> RegexError {
     match error {
-        regex_syntax::Error::Parse(e) if matches!(e.kind(), regex_syntax::ast::ErrorKind::NestLimitExceeded(_)) => {
+        regex_syntax::Error::Parse(e)
+            if matches!(e.kind(), regex_syntax::ast::ErrorKind::NestLimitExceeded(_)) =>
+        {
             RegexError::Nesting
         }
         regex_syntax::Error::Parse(e) => RegexError::Unsupported(e.kind().to_string()),

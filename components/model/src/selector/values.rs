@@ -57,7 +57,8 @@ fn is_any_char(hir: &Hir) -> bool {
 /// The literal before a final `.*`.
 fn prefix(parts: &[Hir]) -> Option<String> {
     let [first, rest] = parts else { return None };
-    let (HirKind::Literal(literal), HirKind::Repetition(repetition)) = (first.kind(), rest.kind()) else {
+    let (HirKind::Literal(literal), HirKind::Repetition(repetition)) = (first.kind(), rest.kind())
+    else {
         return None;
     };
     if anything(repetition) != Shape::Any {
@@ -70,7 +71,11 @@ fn prefix(parts: &[Hir]) -> Option<String> {
 fn finite(hir: &Hir) -> Option<BTreeSet<String>> {
     match hir.kind() {
         HirKind::Empty => Some(BTreeSet::from([String::new()])),
-        HirKind::Literal(literal) => Some(BTreeSet::from([String::from_utf8(literal.0.to_vec()).ok()?])),
+        HirKind::Literal(literal) => {
+            Some(BTreeSet::from(
+                [String::from_utf8(literal.0.to_vec()).ok()?],
+            ))
+        }
         HirKind::Class(Class::Unicode(class)) => {
             let chars = class.iter().flat_map(|range| range.start()..=range.end());
             bounded(chars.take(MAX_VALUES + 1).map(String::from).collect())
@@ -118,7 +123,11 @@ fn product(left: &BTreeSet<String>, right: &BTreeSet<String>) -> Option<BTreeSet
     if left.len().saturating_mul(right.len()) > MAX_VALUES {
         return None;
     }
-    bounded(left.iter().flat_map(|l| right.iter().map(move |r| format!("{l}{r}"))).collect())
+    bounded(
+        left.iter()
+            .flat_map(|l| right.iter().map(move |r| format!("{l}{r}")))
+            .collect(),
+    )
 }
 
 fn bounded(values: BTreeSet<String>) -> Option<BTreeSet<String>> {
@@ -136,16 +145,23 @@ mod tests {
             let hir = crate::selector::regex::parse(pattern).unwrap();
             assert_eq!(shape(&hir), expected, "{pattern:?}");
         };
-        let values = |values: &[&str]| Shape::Values(values.iter().map(|v| (*v).to_owned()).collect());
+        let values =
+            |values: &[&str]| Shape::Values(values.iter().map(|v| (*v).to_owned()).collect());
         check("", values(&[""]));
         check("cart", values(&["cart"]));
         check("cart-0|api-0", values(&["api-0", "cart-0"]));
         check("|dev", values(&["", "dev"]));
-        check("(shop|net)/(api|cart)", values(&["net/api", "net/cart", "shop/api", "shop/cart"]));
+        check(
+            "(shop|net)/(api|cart)",
+            values(&["net/api", "net/cart", "shop/api", "shop/cart"]),
+        );
         check("a[0-2]", values(&["a0", "a1", "a2"]));
         check("ab?", values(&["a", "ab"]));
         check("(ab){2,3}", values(&["abab", "ababab"]));
-        check("(?i)ok", values(&["OK", "Ok", "oK", "o\u{212a}", "O\u{212a}", "ok"]).sorted());
+        check(
+            "(?i)ok",
+            values(&["OK", "Ok", "oK", "o\u{212a}", "O\u{212a}", "ok"]).sorted(),
+        );
         check(r"\Qa.b\E|c\.d", values(&["a.b", "c.d"]));
         check(".*", Shape::Any);
         check(".+", Shape::NotEmpty);

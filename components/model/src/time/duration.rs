@@ -40,15 +40,22 @@ const GO: [(&str, u128); 8] = [
 ];
 
 /// What Prometheus has beyond them.
-const PROMETHEUS: [(&str, u128); 3] =
-    [("d", 86_400 * NS_PER_S), ("w", 7 * 86_400 * NS_PER_S), ("y", 365 * 86_400 * NS_PER_S)];
+const PROMETHEUS: [(&str, u128); 3] = [
+    ("d", 86_400 * NS_PER_S),
+    ("w", 7 * 86_400 * NS_PER_S),
+    ("y", 365 * 86_400 * NS_PER_S),
+];
 
 /// Reads `1h5m`, `1.5s`, `0`. Negative durations are refused.
 ///
 /// # Errors
 /// What is no such text, and more than Go's range of 292 years.
 pub fn parse_go_duration(text: &str) -> Result<Duration, DurationError> {
-    read(text, &[&GO]).map_err(|problem| DurationError { text: shortened(text), problem, days: false })
+    read(text, &[&GO]).map_err(|problem| DurationError {
+        text: shortened(text),
+        problem,
+        days: false,
+    })
 }
 
 /// Reads what [`parse_go_duration`] does, and days, weeks and years: `1d12h`, `2w`, `1y`.
@@ -56,7 +63,11 @@ pub fn parse_go_duration(text: &str) -> Result<Duration, DurationError> {
 /// # Errors
 /// As [`parse_go_duration`].
 pub fn parse_prometheus_duration(text: &str) -> Result<Duration, DurationError> {
-    read(text, &[&GO, &PROMETHEUS]).map_err(|problem| DurationError { text: shortened(text), problem, days: true })
+    read(text, &[&GO, &PROMETHEUS]).map_err(|problem| DurationError {
+        text: shortened(text),
+        problem,
+        days: true,
+    })
 }
 
 fn read(text: &str, units: &[&[(&str, u128)]]) -> Result<Duration, &'static str> {
@@ -75,7 +86,11 @@ fn read(text: &str, units: &[&[(&str, u128)]]) -> Result<Duration, &'static str>
     while !rest.is_empty() {
         let (number, after) = split(rest, |c| c.is_ascii_digit() || c == '.');
         let (unit, after) = split(after, |c| !c.is_ascii_digit() && c != '.');
-        let known = units.iter().copied().flatten().find(|(name, _)| *name == unit);
+        let known = units
+            .iter()
+            .copied()
+            .flatten()
+            .find(|(name, _)| *name == unit);
         let unit_ns = match known {
             Some((_, ns)) => *ns,
             None if unit.is_empty() => return Err("a number has no unit"),
@@ -99,12 +114,21 @@ fn scaled(number: &str, unit_ns: u128) -> Result<u128, &'static str> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return Err(NO_NUMBER);
     }
-    let digits = |text: &str| text.chars().filter_map(|c| c.to_digit(10)).fold(0_u128, |value, digit| {
-        value.saturating_mul(10).saturating_add(digit.into())
-    });
+    let digits = |text: &str| {
+        text.chars()
+            .filter_map(|c| c.to_digit(10))
+            .fold(0_u128, |value, digit| {
+                value.saturating_mul(10).saturating_add(digit.into())
+            })
+    };
     let fraction = fraction.get(..DIGITS).unwrap_or(fraction);
-    let parts = fraction.bytes().fold(1_u128, |parts, _| parts.saturating_mul(10));
-    let below = digits(fraction).saturating_mul(unit_ns).checked_div(parts).unwrap_or(0);
+    let parts = fraction
+        .bytes()
+        .fold(1_u128, |parts, _| parts.saturating_mul(10));
+    let below = digits(fraction)
+        .saturating_mul(unit_ns)
+        .checked_div(parts)
+        .unwrap_or(0);
     Ok(digits(whole).saturating_mul(unit_ns).saturating_add(below))
 }
 
@@ -128,7 +152,11 @@ pub fn format_duration(duration: Duration) -> String {
             if seconds >= 60 {
                 let _ = write!(text, "{minutes}m");
             }
-            text + &with_unit(u128::from(seconds % 60) * NS_PER_S + u128::from(below), NS_PER_S, "s")
+            text + &with_unit(
+                u128::from(seconds % 60) * NS_PER_S + u128::from(below),
+                NS_PER_S,
+                "s",
+            )
         }
     }
 }

@@ -7,15 +7,19 @@ use super::escape;
 use super::scanner::Scanner;
 
 const POSIX: [&str; 14] = [
-    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
-    "xdigit",
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
 ];
 
 const OPEN: &str = "a class has no closing bracket";
 const RANGE: &str = "invalid character class range";
 
 /// Reads a class after its `[`, which is at `start`.
-pub(super) fn translate(scan: &mut Scanner<'_>, into: &mut String, start: usize) -> Result<(), RegexError> {
+pub(super) fn translate(
+    scan: &mut Scanner<'_>,
+    into: &mut String,
+    start: usize,
+) -> Result<(), RegexError> {
     into.push('[');
     if scan.eat("^") {
         into.push('^');
@@ -44,7 +48,9 @@ fn posix(scan: &mut Scanner<'_>, into: &mut String) -> Result<bool, RegexError> 
     if !ahead.eat("[:") {
         return Ok(false);
     }
-    let Some(name) = ahead.until(":]") else { return Ok(false) };
+    let Some(name) = ahead.until(":]") else {
+        return Ok(false);
+    };
     *scan = ahead;
     if !POSIX.contains(&name.strip_prefix('^').unwrap_or(name)) {
         return Err(scan.refuse(start, RANGE));

@@ -19,12 +19,18 @@ pub(super) fn perl_class(letter: char) -> Option<&'static str> {
 }
 
 /// Reads what follows `\p` or `\P` and gives the engine's form of the class.
-pub(super) fn unicode_class(scan: &mut Scanner<'_>, start: usize, mut negated: bool) -> Result<String, RegexError> {
+pub(super) fn unicode_class(
+    scan: &mut Scanner<'_>,
+    start: usize,
+    mut negated: bool,
+) -> Result<String, RegexError> {
     let unknown = "no such Unicode class";
     let name = match scan.next() {
         None => return Err(scan.refuse(start, unknown)),
         Some('{') => {
-            let name = scan.until("}").ok_or_else(|| scan.refuse(start, "a Unicode class has no closing brace"))?;
+            let name = scan
+                .until("}")
+                .ok_or_else(|| scan.refuse(start, "a Unicode class has no closing brace"))?;
             match name.strip_prefix('^') {
                 Some(name) => {
                     negated = !negated;
@@ -35,15 +41,33 @@ pub(super) fn unicode_class(scan: &mut Scanner<'_>, start: usize, mut negated: b
         }
         Some(c) => c.to_string(),
     };
-    // The engine's `\p{Script=Greek}` is none of Go's forms.
+    let p = if negated { 'P' } else { 'p' };
+    if is_surrogates(&name) {
+        // No text has them, so the engine has no such class.
+        return Ok(if negated { EVERY_CHAR } else { NO_CHAR }.to_owned());
+    }
+    // Neither the engine's `\p{Script=Greek}` nor its properties, such as `\p{Alphabetic}`, are Go's.
     if name.contains(|c: char| !c.is_ascii_alphanumeric() && !"_- ".contains(c)) {
         return Err(scan.refuse(start, unknown));
     }
-    let class = format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' });
-    match regex_syntax::parse(&class) {
-        Ok(_) => Ok(class),
-        Err(_) => Err(scan.refuse(start, unknown)),
-    }
+    let known = ["gc", "sc"].map(|kind| format!("\\{p}{{{kind}={name}}}"));
+    known
+        .into_iter()
+        .find(|class| regex_syntax::parse(class).is_ok())
+        .ok_or_else(|| scan.refuse(start, unknown))
+}
+
+const EVERY_CHAR: &str = r"[\x{0}-\x{10FFFF}]";
+const NO_CHAR: &str = r"[^\x{0}-\x{10FFFF}]";
+
+/// Whether it is the class of surrogates. Go and Unicode compare names loosely.
+fn is_surrogates(name: &str) -> bool {
+    let loose: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    loose == "cs" || loose == "surrogate"
 }
 
 /// Reads what follows a backslash that stands for one character.
@@ -73,9 +97,11 @@ fn octal(scan: &mut Scanner<'_>, start: usize, first: char) -> Result<char, Rege
     }
     let mut value = digit(Some(first)).unwrap_or(0);
     for _ in 0..2 {
-        let Some(next) = digit(scan.peek()) else { break };
+        let Some(next) = digit(scan.peek()) else {
+            break;
+        };
         scan.next();
-        value = value * 8 + next;
+        value = value.saturating_mul(8).saturating_add(next);
     }
     char::from_u32(value).ok_or_else(|| invalid(scan, start))
 }

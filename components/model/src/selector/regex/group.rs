@@ -2,15 +2,14 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use std::collections::BTreeSet;
+
 use super::RegexError;
 use super::scanner::Scanner;
 
 /// The names that a pattern gave to its groups.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Go's name, the engine's name.
-    given: Vec<(String, String)>,
-}
+pub(super) struct Names<'a>(BTreeSet<&'a str>);
 
 /// What the parenthesis was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +21,10 @@ pub(super) enum Opened {
 }
 
 /// Reads what follows the `(` at `start`.
-pub(super) fn translate(
-    scan: &mut Scanner<'_>,
+pub(super) fn translate<'a>(
+    scan: &mut Scanner<'a>,
     into: &mut String,
-    names: &mut Names,
+    names: &mut Names<'a>,
     start: usize,
 ) -> Result<Opened, RegexError> {
     if !scan.eat("?") {
@@ -34,28 +33,26 @@ pub(super) fn translate(
     }
     if scan.eat("P<") || scan.eat("<") {
         let name = scan.until(">").ok_or_else(|| scan.refuse(start, NAME))?;
-        into.push_str(&format!("(?P<{}>", names.add(name).ok_or_else(|| scan.refuse(start, NAME))?));
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(scan.refuse(start, NAME));
+        }
+        names.open(name, into);
         return Ok(Opened::Group);
     }
     flags(scan, into, start)
 }
 
-const NAME: &str = "invalid or repeated name of a group";
+const NAME: &str = "invalid name of a group";
 
-impl Names {
-    /// The engine's name for a group; `None` if Go does not allow the name or has it already.
-    fn add(&mut self, name: &str) -> Option<String> {
-        let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !valid || self.given.iter().any(|(go, _)| go == name) {
-            return None;
+impl<'a> Names<'a> {
+    /// Opens a group with a name. The engine takes no name that begins with a digit and none twice,
+    /// while Go does: such a group keeps its number only.
+    fn open(&mut self, name: &'a str, into: &mut String) {
+        if name.starts_with(|c: char| c.is_ascii_digit()) || !self.0.insert(name) {
+            into.push('(');
+        } else {
+            into.push_str(&format!("(?P<{name}>"));
         }
-        let mut ours = name.to_owned();
-        // The engine wants no digit first, and no name twice.
-        while ours.starts_with(|c: char| c.is_ascii_digit()) || self.given.iter().any(|(_, taken)| *taken == ours) {
-            ours.insert(0, '_');
-        }
-        self.given.push((name.to_owned(), ours.clone()));
-        Some(ours)
     }
 }
 
@@ -64,22 +61,26 @@ fn flags(scan: &mut Scanner<'_>, into: &mut String, start: usize) -> Result<Open
     const PROBLEM: &str = "invalid or unsupported syntax after `(?`";
     let mut states: Vec<(char, bool)> = Vec::new();
     let mut on = true;
-    let mut since_minus = 0;
+    let mut flag_since_minus = false;
     loop {
         let c = scan.next();
         match c {
             Some(flag @ ('i' | 'm' | 's' | 'U')) => {
                 states.retain(|(known, _)| *known != flag);
                 states.push((flag, on));
-                since_minus += 1;
+                flag_since_minus = true;
             }
             Some('-') if on => {
                 on = false;
-                since_minus = 0;
+                flag_since_minus = false;
             }
-            Some(end @ (':' | ')')) if on || since_minus > 0 => {
+            Some(end @ (':' | ')')) if on || flag_since_minus => {
                 push_flags(into, &states, end);
-                return Ok(if end == ':' { Opened::Group } else { Opened::Flags });
+                return Ok(if end == ':' {
+                    Opened::Group
+                } else {
+                    Opened::Flags
+                });
             }
             _ => return Err(scan.refuse(start, PROBLEM)),
         }

@@ -6,32 +6,44 @@ use super::RegexError;
 use super::escape;
 use super::group::{self, Names, Opened};
 use super::scanner::Scanner;
-use super::{NEST_LIMIT, class};
+use super::{NEST_LIMIT, SIZE_LIMIT, class};
 
 /// The largest count in braces, alone or multiplied through nested ones.
 const MAX_REPEAT: u32 = 1000;
+
+/// Each may take 5 KiB before the engine looks at its size limit, which fewer than these would reach.
+const MAX_UNICODE_CLASSES: usize = 256;
 
 /// The same pattern in the engine's syntax.
 pub(super) fn to_rust(pattern: &str) -> Result<String, RegexError> {
     let mut rewrite = Rewrite {
         scan: Scanner::new(pattern),
-        out: String::with_capacity(pattern.len() + 16),
+        out: String::with_capacity(pattern.len()),
         names: Names::default(),
         open: Vec::new(),
         last: Last::Nothing,
         heaviest: 1,
     };
     while rewrite.step()? {}
-    match rewrite.open.first() {
-        Some(open) => Err(rewrite.scan.refuse(open.at, "a group has no closing parenthesis")),
-        None => Ok(rewrite.out),
+    if let Some(open) = rewrite.open.first() {
+        return Err(rewrite
+            .scan
+            .refuse(open.at, "a group has no closing parenthesis"));
     }
+    let classes = rewrite
+        .out
+        .match_indices(r"\p{")
+        .chain(rewrite.out.match_indices(r"\P{"));
+    if classes.count() > MAX_UNICODE_CLASSES {
+        return Err(RegexError::TooLarge { limit: SIZE_LIMIT });
+    }
+    Ok(rewrite.out)
 }
 
 struct Rewrite<'a> {
     scan: Scanner<'a>,
     out: String,
-    names: Names,
+    names: Names<'a>,
     /// Groups that are not closed, outermost first.
     open: Vec<Group>,
     last: Last,
@@ -61,7 +73,9 @@ impl Rewrite<'_> {
     /// Reads one item; `false` at the end.
     fn step(&mut self) -> Result<bool, RegexError> {
         let start = self.scan.at();
-        let Some(c) = self.scan.next() else { return Ok(false) };
+        let Some(c) = self.scan.next() else {
+            return Ok(false);
+        };
         match c {
             '\\' => self.escaped(start)?,
             '[' => {
@@ -114,7 +128,8 @@ impl Rewrite<'_> {
                 self.out.push_str(&class);
             }
             Some(letter) if escape::perl_class(letter).is_some() => {
-                self.out.push_str(escape::perl_class(letter).unwrap_or_default());
+                self.out
+                    .push_str(escape::perl_class(letter).unwrap_or_default());
             }
             _ => {
                 let c = escape::character(&mut self.scan, start)?;
@@ -141,9 +156,14 @@ impl Rewrite<'_> {
     fn open_group(&mut self, start: usize) -> Result<(), RegexError> {
         match group::translate(&mut self.scan, &mut self.out, &mut self.names, start)? {
             Opened::Flags => self.last = Last::Nothing,
-            Opened::Group if self.open.len() >= NEST_LIMIT as usize => return Err(RegexError::Nesting),
+            Opened::Group if self.open.len() >= NEST_LIMIT as usize => {
+                return Err(RegexError::Nesting);
+            }
             Opened::Group => {
-                self.open.push(Group { at: start, heaviest_outside: self.heaviest });
+                self.open.push(Group {
+                    at: start,
+                    heaviest_outside: self.heaviest,
+                });
                 self.heaviest = 1;
                 self.last = Last::Nothing;
             }
@@ -152,18 +172,33 @@ impl Rewrite<'_> {
     }
 
     fn close_group(&mut self, start: usize) -> Result<(), RegexError> {
-        let group = self.open.pop().ok_or_else(|| self.scan.refuse(start, "no group is open here"))?;
+        let group = self
+            .open
+            .pop()
+            .ok_or_else(|| self.scan.refuse(start, "no group is open here"))?;
         self.out.push(')');
-        self.last = Last::Atom { weight: self.heaviest };
+        self.last = Last::Atom {
+            weight: self.heaviest,
+        };
         self.heaviest = self.heaviest.max(group.heaviest_outside);
         Ok(())
     }
 
     /// After an operator: what it repeats must be there, and must not be a repetition itself.
-    fn repetition(&mut self, start: usize, count: Option<(u32, Option<u32>)>) -> Result<(), RegexError> {
+    fn repetition(
+        &mut self,
+        start: usize,
+        count: Option<(u32, Option<u32>)>,
+    ) -> Result<(), RegexError> {
         let weight = match self.last {
-            Last::Nothing => return Err(self.scan.refuse(start, "nothing to repeat before the operator")),
-            Last::Repetition { at } => return Err(self.scan.refuse(at, "a repetition of a repetition")),
+            Last::Nothing => {
+                return Err(self
+                    .scan
+                    .refuse(start, "nothing to repeat before the operator"));
+            }
+            Last::Repetition { at } => {
+                return Err(self.scan.refuse(at, "a repetition of a repetition"));
+            }
             Last::Atom { weight } => weight,
         };
         if let Some((min, max)) = count {
@@ -177,7 +212,13 @@ impl Rewrite<'_> {
     }
 
     /// Bounds the product of nested counts, as Go does.
-    fn weigh(&mut self, start: usize, weight: u32, min: u32, max: Option<u32>) -> Result<(), RegexError> {
+    fn weigh(
+        &mut self,
+        start: usize,
+        weight: u32,
+        min: u32,
+        max: Option<u32>,
+    ) -> Result<(), RegexError> {
         let product = match max.unwrap_or(min) {
             0 if max.is_some() => 1,
             0 => weight,
