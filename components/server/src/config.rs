@@ -1,5 +1,6 @@
 //! Settings of the server.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgAction;
@@ -11,6 +12,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Least important lines that are logged: trace, debug, info, warn or error.
+    #[arg(long = "log.level", value_name = "LEVEL")]
+    pub log_level: LogLevel,
+
+    /// How lines are logged: logfmt or json.
+    #[arg(long = "log.format", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
     /// Address to listen on; empty is every address of the machine.
     #[arg(long = "server.http-listen-address", value_name = "ADDRESS")]
     pub http_listen_address: String,
@@ -76,6 +85,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            log_level: LogLevel::Info,
+            log_format: LogFormat::Logfmt,
             http_listen_address: String::new(),
             http_listen_port: 4040,
             http_listen_conn_limit: 0,
@@ -90,6 +101,61 @@ impl Default for Config {
             max_inflight_bytes: 512 << 20,
             cpu_threads: 0,
             cpu_queue: 1024,
+        }
+    }
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// Each request and profile.
+    Debug,
+    /// Changes of state.
+    Info,
+    /// What should not happen.
+    Warn,
+    /// What an operator must see to.
+    Error,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "trace" => Ok(Self::Trace),
+            "debug" => Ok(Self::Debug),
+            "info" => Ok(Self::Info),
+            "warn" => Ok(Self::Warn),
+            "error" => Ok(Self::Error),
+            _ => Err(format!(
+                "`{text}` is no level: write trace, debug, info, warn or error"
+            )),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "logfmt" => Ok(Self::Logfmt),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("`{text}` is no format: write logfmt or json")),
         }
     }
 }
@@ -185,11 +251,13 @@ mod tests {
         let flags = [
             "--server.http-read-timeout=1m",
             "--server.log-request-at-info-level-enabled",
+            "--log.level=warn",
         ];
         config
             .update_from_arg_matches(&command.try_get_matches_from(flags).unwrap())
             .unwrap();
         let expected = Config {
+            log_level: LogLevel::Warn,
             http_listen_port: 1,
             http_server_read_timeout: Duration::from_secs(60),
             log_request_at_info_level_enabled: true,

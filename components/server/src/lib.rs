@@ -22,7 +22,7 @@ mod trace_id;
 
 pub use self::http::http_error;
 pub use budget::Reservation;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, LogFormat, LogLevel};
 pub use error::Error;
 pub use health::{CheckState, Health};
 pub use inbound::{BodyLimit, Inbound, Received};

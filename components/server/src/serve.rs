@@ -9,6 +9,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use crate::access::{self, Access};
@@ -153,7 +155,7 @@ impl Server {
                 Some(_) = tasks.join_next() => continue,
                 () = shutdown.cancelled() => break,
             };
-            tasks.spawn(accepted.serve(graceful.watcher()));
+            tasks.spawn(accepted.serve(graceful.watcher(), shutdown.clone()));
         }
         health.drain();
         drop(listener);
@@ -323,7 +325,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 impl Accepted {
-    async fn serve(self, watcher: Watcher) {
+    async fn serve(self, watcher: Watcher, shutdown: CancellationToken) {
         let Self {
             socket,
             peer,
@@ -335,11 +337,17 @@ impl Accepted {
         } = self;
         // To tell HTTP/1 from HTTP/2 the first bytes are needed, and for those hyper would wait for ever.
         let mut first = [0];
-        match timeout(idle, socket.peek(&mut first)).await {
-            Ok(Ok(1..)) => {}
-            Ok(Ok(0) | Err(_)) | Err(_) => return,
+        let begun = tokio::select! {
+            peeked = timeout(idle, socket.peek(&mut first)) => matches!(peeked, Ok(Ok(1..))),
+            () = shutdown.cancelled() => false,
+        };
+        if !begun {
+            return;
         }
-        let app = router.layer(Extension(peer));
+        let app = router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
         let connection = http
             .serve_connection_with_upgrades(TokioIo::new(socket), TowerToHyperService::new(app));
         if let Err(error) = watcher.watch(connection.into_owned()).await {

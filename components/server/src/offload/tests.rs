@@ -22,7 +22,7 @@ fn block(
     let (release, wait) = mpsc::channel::<()>();
     let offload = offload.clone();
     (release, async move {
-        offload.run(move || drop(wait.recv())).await
+        offload.run(move || assert!(wait.recv().is_err())).await
     })
 }
 

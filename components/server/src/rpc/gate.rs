@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use connectrpc::compression::{CompressionRegistry, GzipProvider};
-use connectrpc::{ConnectRpcService, DeadlinePolicy, Protocol};
+use connectrpc::{ConnectRpcBody, ConnectRpcService, DeadlinePolicy, Protocol};
 use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
@@ -214,9 +214,17 @@ impl Gate {
 
     async fn forward(&self, request: Request) -> Response {
         match self.service.clone().oneshot(request).await {
-            Ok(response) => response.map(Body::new),
+            Ok(response) => response.map(into_body),
             Err(never) => match never {},
         }
+    }
+}
+
+/// Keeps the length of a body that has one: the enum around it forgets it.
+fn into_body(body: ConnectRpcBody) -> Body {
+    match body {
+        ConnectRpcBody::Full(full) => Body::new(full),
+        framed => Body::new(framed),
     }
 }
 

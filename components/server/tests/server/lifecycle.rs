@@ -123,6 +123,7 @@ async fn requests_are_measured_by_route() {
 #[tokio::test]
 async fn a_stop_lets_requests_end() {
     let server = TestServer::start().await;
+    let _silent = TcpStream::connect(server.address).await.unwrap();
     let mut socket = by_hand(&server, LABEL_NAMES, r#"{"matchers":["wait"]}"#).await;
     timeout(SOON, server.seen.begun.notified()).await.unwrap();
     server.shutdown.cancel();

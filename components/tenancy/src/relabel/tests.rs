@@ -42,7 +42,7 @@ fn replace() {
         Some("pod=web-12"),
     );
     check(
-        r#"[{"source_labels":["a"],"regex":"(.).*","target_label":"$1_x","replacement":"v"}]"#,
+        r#"[{"source_labels":["a"],"regex":"(.).*","target_label":"${1}_x","replacement":"v"}]"#,
         "a=bc",
         Some("a=bc b_x=v"),
     );
