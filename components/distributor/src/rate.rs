@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn what_the_profile_limit_allows_passes_on_an_idle_server() {
         let clock = Arc::new(ManualClock::at_ns(0));
-        let rates = Rates::new(clock.clone());
+        let rates = Rates::new(Arc::<ManualClock>::clone(&clock));
         let limits = Limits {
             ingestion_burst_size_mb: 0.0,
             ..Limits::default()
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn push_over_the_rate_is_refused_with_advice_that_holds() {
         let clock = Arc::new(ManualClock::at_ns(0));
-        let rates = Rates::new(clock.clone());
+        let rates = Rates::new(Arc::<ManualClock>::clone(&clock));
         let limits = Limits::default();
         rates.take(&tenant("a"), 4 * MIB, &limits).unwrap();
         let refusal = rates.take(&tenant("a"), 3 * MIB, &limits).unwrap_err();
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn tenants_that_have_gone_are_forgotten() {
         let clock = Arc::new(ManualClock::at_ns(0));
-        let rates = Rates::new(clock.clone());
+        let rates = Rates::new(Arc::<ManualClock>::clone(&clock));
         for i in 0..MANY {
             rates
                 .take(&tenant(&i.to_string()), 1, &Limits::default())

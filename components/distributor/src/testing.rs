@@ -124,11 +124,11 @@ pub(crate) fn bench_with(limits: Limits, now_ns: i64) -> Bench {
     let recorder = Arc::new(Recorder::default());
     let clock = Arc::new(ManualClock::at_ns(now_ns));
     let dependencies = Dependencies {
-        replica: recorder.clone(),
+        replica: Arc::<Recorder>::clone(&recorder),
         overrides: Overrides::fixed(limits),
         inbound: Inbound::new(&phlare_server::Config::default(), offload.clone(), &server),
         offload,
-        clock: clock.clone(),
+        clock: Arc::<ManualClock>::clone(&clock),
         seed: Seed::new(1, 2),
         metrics: Metrics::register(&mut registry),
     };
