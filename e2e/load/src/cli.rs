@@ -255,7 +255,11 @@ impl Args {
     }
 
     fn entries(&self) -> anyhow::Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = self.files.iter().map(Entry::unlabelled).collect();
+        let mut entries: Vec<Entry> = self
+            .files
+            .iter()
+            .map(|path| Entry::unlabelled(path))
+            .collect();
         let text = match &self.manifest {
             Some(path) => Some(
                 std::fs::read_to_string(path)

@@ -17,9 +17,9 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A file about which nothing is said.
-    pub(crate) fn unlabelled(path: &PathBuf) -> Self {
+    pub(crate) fn unlabelled(path: &Path) -> Self {
         Self {
-            path: path.clone(),
+            path: path.to_owned(),
             labels: Vec::new(),
         }
     }

@@ -252,8 +252,9 @@ fn plain(header: &[&str], right: std::ops::Range<usize>) -> Table {
     table
         .load_style(presets::NOTHING)
         .set_header(header.to_vec());
-    for index in right {
-        if let Some(column) = table.column_mut(index) {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

@@ -127,6 +127,7 @@ impl Connection {
         let client = Client::builder()
             .http1_only()
             .no_gzip()
+            .no_proxy()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(1)
             .timeout(settings.timeout)

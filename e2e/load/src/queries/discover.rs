@@ -59,21 +59,33 @@ fn pick(series: &[Labels]) -> anyhow::Result<Found> {
         .max_by_key(|(_, count)| **count)
         .map_or("", |(kind, _)| kind);
     let profile_type = if types.contains_key(CPU) { CPU } else { most };
+    // The smallest, so that every server is asked the same.
     let one = series
         .iter()
-        .find(|labels| get(labels, PROFILE_TYPE) == profile_type)
+        .filter(|labels| get(labels, PROFILE_TYPE) == profile_type)
+        .min_by_key(|labels| (get(labels, SERVICE_NAME), public(labels)))
         .context("no series has a profile type")?;
-    let matchers: Vec<String> = one
-        .labels
-        .iter()
-        .filter(|label| !label.name.starts_with("__"))
-        .map(|label| format!("{}={}", label.name, quote(&label.value)))
+    let matchers: Vec<String> = public(one)
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}", quote(value)))
         .collect();
     Ok(Found {
         profile_type: profile_type.to_owned(),
         service: get(one, SERVICE_NAME).to_owned(),
         series: format!("{{{}}}", matchers.join(",")),
     })
+}
+
+/// Labels that a user sees, in order.
+fn public(labels: &Labels) -> Vec<(&str, &str)> {
+    let mut pairs: Vec<_> = labels
+        .labels
+        .iter()
+        .filter(|label| !label.name.starts_with("__"))
+        .map(|label| (label.name.as_str(), label.value.as_str()))
+        .collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 fn get<'a>(labels: &'a Labels, name: &str) -> &'a str {
@@ -117,10 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn cpu_is_preferred_and_the_series_selector_is_public() {
+    fn cpu_is_preferred_and_the_smallest_series_is_picked() {
         let series = [
             labels(&[(PROFILE_TYPE, "memory:x"), (SERVICE_NAME, "a")]),
             labels(&[(PROFILE_TYPE, "memory:x"), (SERVICE_NAME, "b")]),
+            labels(&[(PROFILE_TYPE, CPU), (SERVICE_NAME, "d")]),
             labels(&[
                 ("__name__", "process_cpu"),
                 (PROFILE_TYPE, CPU),
