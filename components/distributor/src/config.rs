@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Settings of the distributor; YAML section `distributor`, flags `-distributor.*`.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How long a push may wait until what it brought is durable.

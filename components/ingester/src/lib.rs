@@ -1,1 +1,16 @@
-//! Room.
+//! Holds recent profiles: one database for each tenant, made at the tenant's first profile.
+//!
+//! Knows nothing of requests, selectors or the ring. At start it replays the logs of all tenants, and
+//! takes and answers nothing before that is done.
+
+mod config;
+mod databases;
+mod directory;
+mod error;
+mod ingester;
+mod metrics;
+
+pub use config::Config;
+pub use error::Error;
+pub use ingester::{Dependencies, Ingester};
+pub use metrics::Metrics;

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod diff;
+pub mod dot;
 pub mod error;
 pub mod flame_graph;
 pub mod labels;

@@ -30,7 +30,9 @@ pub enum TenantError {
         bytes: usize,
     },
     /// A character that is not allowed.
-    #[error("tenant ID contains the unsupported character {character:?} at byte {at}; allowed are letters, digits and !-_.*'()")]
+    #[error(
+        "tenant ID contains the unsupported character {character:?} at byte {at}; allowed are letters, digits and !-_.*'()"
+    )]
     Character {
         /// The first such character.
         character: char,
@@ -117,9 +119,11 @@ impl fmt::Debug for TenantId {
 impl Classify for TenantError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Missing | Self::TooLong { .. } | Self::Character { .. } | Self::Dots(_) | Self::Multiple => {
-                ErrorKind::Unauthenticated
-            }
+            Self::Missing
+            | Self::TooLong { .. }
+            | Self::Character { .. }
+            | Self::Dots(_)
+            | Self::Multiple => ErrorKind::Unauthenticated,
         }
     }
 }
@@ -131,7 +135,11 @@ mod tests {
     #[test]
     fn header_values() {
         let check = |header: &str, expected: Result<&str, TenantError>| {
-            assert_eq!(TenantId::from_header(header), expected.map(|id| TenantId(Arc::from(id))), "{header:?}");
+            assert_eq!(
+                TenantId::from_header(header),
+                expected.map(|id| TenantId(Arc::from(id))),
+                "{header:?}"
+            );
         };
         check("a", Ok("a"));
         check("a|a", Ok("a"));
@@ -140,8 +148,20 @@ mod tests {
         check("a|b", Err(TenantError::Multiple));
         check("", Err(TenantError::Missing));
         check("..", Err(TenantError::Dots("..".into())));
-        check("a b", Err(TenantError::Character { character: ' ', at: 1 }));
-        check("a/b", Err(TenantError::Character { character: '/', at: 1 }));
+        check(
+            "a b",
+            Err(TenantError::Character {
+                character: ' ',
+                at: 1,
+            }),
+        );
+        check(
+            "a/b",
+            Err(TenantError::Character {
+                character: '/',
+                at: 1,
+            }),
+        );
         check(&"x".repeat(151), Err(TenantError::TooLong { bytes: 151 }));
     }
 

@@ -6,6 +6,10 @@ use phlare_model::Tree;
 use phlare_model::diff::flame_graph_diff;
 
 /// `None`, with a word about it, in a checkout without the data.
+#[expect(
+    clippy::print_stdout,
+    reason = "says that a test did not look at anything"
+)]
 fn read(name: &str) -> Option<Vec<u8>> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata");
     let path = std::env::var_os("PHLARE_TESTDATA")
@@ -22,8 +26,8 @@ fn read(name: &str) -> Option<Vec<u8>> {
 fn trees() -> Option<(Tree, Tree)> {
     let (left, right) = (read("diff_left_tree.bin")?, read("diff_right_tree.bin")?);
     let trees = (
-        Tree::from_bytes(&left).unwrap(),
-        Tree::from_bytes(&right).unwrap(),
+        Tree::from_bytes(&left).expect("upstream wrote a tree"),
+        Tree::from_bytes(&right).expect("upstream wrote a tree"),
     );
     assert_eq!(
         trees.0.to_bytes().len(),

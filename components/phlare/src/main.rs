@@ -1,2 +1,42 @@
-//! Program.
-fn main() {}
+//! `phlare`: all components of the system in one program; `-target=` picks.
+//!
+//! Knows nothing of what the components do. It reads the settings, connects the components with each
+//! other, starts them in order, and stops them in reverse.
+
+mod adapters;
+mod args;
+mod config;
+mod logging;
+mod profiler;
+mod routes;
+mod run;
+mod self_profiling;
+mod ui;
+mod yaml;
+
+use std::process::ExitCode;
+
+use args::Command;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Some crates are built without a TLS provider of their own; a second installation cannot happen here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = match args::read(std::env::args_os()) {
+        Ok(Command::Run(config)) => run::run(&config),
+        Ok(Command::Print(text)) => {
+            ui::answer(&text);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

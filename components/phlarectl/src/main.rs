@@ -1,2 +1,78 @@
-//! Program.
-fn main() {}
+//! `phlarectl`: uploads profiles to a server and asks it.
+//!
+//! Knows nothing of how a server works inside: it is a client of the public API.
+
+mod cli;
+mod client;
+mod commands;
+mod render;
+mod ui;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, UsageError};
+use crate::client::ClientError;
+
+/// Failed for a reason of its own, or not ready.
+const EXIT_FAILED: u8 = 1;
+/// The command line makes no sense.
+const EXIT_USAGE: u8 = 2;
+/// The server refused the request.
+const EXIT_REFUSED: u8 = 3;
+/// The server failed, or was not reached.
+const EXIT_SERVER: u8 = 4;
+
+fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        ui::note("a TLS provider is installed already");
+    }
+    let cli = match Cli::try_parse_from(cli::normalise(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            if error.print().is_err() {
+                return ExitCode::from(EXIT_FAILED);
+            }
+            return if usage {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(commands::run(&cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// The exit code that an error stands for.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<UsageError>().is_some() {
+        return EXIT_USAGE;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused { .. }) => EXIT_REFUSED,
+        Some(
+            ClientError::Server { .. } | ClientError::Transport { .. } | ClientError::Answer { .. },
+        ) => EXIT_SERVER,
+        None => EXIT_FAILED,
+    }
+}

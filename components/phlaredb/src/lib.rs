@@ -1,1 +1,32 @@
-//! Room.
+//! The database of one tenant: a write-ahead log, the head in memory, and the queries over it.
+//!
+//! Knows nothing of HTTP, the ring, limits of rate or request size, or other tenants. Its callers run
+//! it on threads that may compute: everything here is synchronous, except waiting for durability.
+
+mod active;
+mod append;
+mod budget;
+mod chunk;
+mod config;
+mod database;
+mod defined;
+mod delta;
+mod error;
+mod head;
+mod index;
+mod metrics;
+mod query;
+mod record;
+mod replay;
+mod series;
+mod symbols;
+mod varint;
+pub mod wal;
+
+pub use budget::MemoryBudget;
+pub use config::Config;
+pub use database::{Commit, Database, Dependencies, Recovery};
+pub use error::Error;
+pub use head::{Append, PartitionId, Row, Stats};
+pub use metrics::Metrics;
+pub use query::Analysis;

@@ -10,7 +10,9 @@ use crate::wire::Malformed;
 #[non_exhaustive]
 pub enum Error {
     /// More bytes than allowed, found before they were all inflated.
-    #[error("profile is larger than {limit} bytes uncompressed; send less or raise max_profile_size_bytes")]
+    #[error(
+        "profile is larger than {limit} bytes uncompressed; send less or raise max_profile_size_bytes"
+    )]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
@@ -22,7 +24,9 @@ pub enum Error {
         problem: &'static str,
     },
     /// A gzip stream with something else behind it.
-    #[error("profile is damaged gzip: {bytes} bytes at offset {offset} are behind the end of the stream and no further gzip member")]
+    #[error(
+        "profile is damaged gzip: {bytes} bytes at offset {offset} are behind the end of the stream and no further gzip member"
+    )]
     TrailingGarbage {
         /// Offset in the compressed bytes.
         offset: usize,
@@ -50,7 +54,9 @@ pub enum Error {
         first: String,
     },
     /// A string index that points outside of the string table.
-    #[error("{of} {position}: string index {index} is outside of the string table with {strings} strings")]
+    #[error(
+        "{of} {position}: string index {index} is outside of the string table with {strings} strings"
+    )]
     StringIndex {
         /// What has this index: `sample_type`, `function` …
         of: &'static str,
@@ -88,7 +94,9 @@ pub enum Error {
         types: usize,
     },
     /// More samples than allowed.
-    #[error("profile has {samples} samples, {limit} are allowed; raise max_profile_stacktrace_samples or send less")]
+    #[error(
+        "profile has {samples} samples, {limit} are allowed; raise max_profile_stacktrace_samples or send less"
+    )]
     TooManySamples {
         /// Number of samples.
         samples: usize,
@@ -96,7 +104,9 @@ pub enum Error {
         limit: usize,
     },
     /// A sample with more labels than allowed.
-    #[error("sample {sample} has {labels} labels, {limit} are allowed; raise max_profile_stacktrace_sample_labels or send less")]
+    #[error(
+        "sample {sample} has {labels} labels, {limit} are allowed; raise max_profile_stacktrace_sample_labels or send less"
+    )]
     TooManyLabels {
         /// Which sample, counted from 0.
         sample: usize,
@@ -106,7 +116,9 @@ pub enum Error {
         limit: usize,
     },
     /// A profile of which every sample refers to something that it does not define.
-    #[error("nothing of the profile can be stored: all {samples} samples refer to what it does not define, the first is {first}")]
+    #[error(
+        "nothing of the profile can be stored: all {samples} samples refer to what it does not define, the first is {first}"
+    )]
     NothingLeft {
         /// Number of samples that were dropped.
         samples: u64,
@@ -114,7 +126,9 @@ pub enum Error {
         first: BadReference,
     },
     /// Profiles that cannot be merged.
-    #[error("profile {position} cannot be merged with those before it: incompatible {what}, [{other}] after [{first}]")]
+    #[error(
+        "profile {position} cannot be merged with those before it: incompatible {what}, [{other}] after [{first}]"
+    )]
     Incompatible {
         /// Which one, counted from 0.
         position: usize,
@@ -156,8 +170,13 @@ impl fmt::Display for BadReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Location { sample, id } => write!(f, "location_id {id} in sample {sample}"),
-            Self::Function { location, id } => write!(f, "function_id {id} in the location with id {location}"),
-            Self::Empty { location } => write!(f, "the location with id {location}, which has neither an address nor lines"),
+            Self::Function { location, id } => {
+                write!(f, "function_id {id} in the location with id {location}")
+            }
+            Self::Empty { location } => write!(
+                f,
+                "the location with id {location}, which has neither an address nor lines"
+            ),
         }
     }
 }

@@ -22,9 +22,13 @@ pub const fn is_gzip(bytes: &[u8]) -> bool {
 /// Compresses `bytes`; `level` is 0 (stored) to 9 (smallest), 6 is usual.
 #[must_use]
 pub fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level.min(9)));
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level.min(9)));
     // A Vec takes everything: neither call can fail.
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
+    encoder
+        .write_all(bytes)
+        .and_then(|()| encoder.finish())
+        .unwrap_or_default()
 }
 
 /// Inflates gzip streams; keeps its tables from one to the next.
@@ -52,17 +56,24 @@ impl Inflater {
     /// [`Error::TrailingGarbage`] for a damaged stream; then the content of `out` has no meaning.
     pub fn gunzip(&mut self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
         let Some((_, size)) = input.split_last_chunk::<4>() else {
-            return Err(Error::Gzip { problem: "it is shorter than a gzip header" });
+            return Err(Error::Gzip {
+                problem: "it is shorter than a gzip header",
+            });
         };
         // Untrusted, and modulo 2^32: a guess of how much memory is needed.
         let size = u32::from_le_bytes(*size) as usize;
         if size <= limit && size <= input.len().saturating_mul(MAX_EXPANSION) {
             match self.one_member(input, size, out) {
-                Some((consumed, written)) if consumed == input.len() && written == size => return Ok(()),
+                Some((consumed, written)) if consumed == input.len() && written == size => {
+                    return Ok(());
+                }
                 Some((consumed, _)) => {
                     let rest = input.get(consumed..).unwrap_or_default();
                     if !rest.is_empty() && !is_gzip(rest) {
-                        return Err(Error::TrailingGarbage { offset: consumed, bytes: rest.len() });
+                        return Err(Error::TrailingGarbage {
+                            offset: consumed,
+                            bytes: rest.len(),
+                        });
                     }
                 }
                 None => {}
@@ -72,7 +83,12 @@ impl Inflater {
     }
 
     /// Inflates the first member if it fits `size` bytes: bytes read and bytes written.
-    fn one_member(&mut self, input: &[u8], size: usize, out: &mut Vec<u8>) -> Option<(usize, usize)> {
+    fn one_member(
+        &mut self,
+        input: &[u8],
+        size: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<(usize, usize)> {
         let decompressor = match &mut self.decompressor {
             Some(decompressor) => decompressor,
             none => none.insert(Decompressor::new()?),
@@ -89,8 +105,17 @@ impl Inflater {
 fn all_members(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
     out.clear();
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    flate2::read::MultiGzDecoder::new(input).take(bound).read_to_end(out).map_err(|e| Error::Gzip { problem: problem(&e) })?;
-    if out.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
+    flate2::read::MultiGzDecoder::new(input)
+        .take(bound)
+        .read_to_end(out)
+        .map_err(|e| Error::Gzip {
+            problem: problem(&e),
+        })?;
+    if out.len() > limit {
+        Err(Error::TooLarge { limit })
+    } else {
+        Ok(())
+    }
 }
 
 fn problem(error: &io::Error) -> &'static str {

@@ -29,7 +29,10 @@ impl Seed {
     #[must_use]
     pub fn random() -> Self {
         use std::hash::{BuildHasher, RandomState};
-        Self::new(RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8))
+        Self::new(
+            RandomState::new().hash_one(1_u8),
+            RandomState::new().hash_one(2_u8),
+        )
     }
 
     fn mix(self, x: u64, y: u64) -> u64 {
@@ -58,12 +61,23 @@ impl Seed {
     /// Hash of a function, from the hashes of its strings.
     #[must_use]
     pub fn function(self, name: u64, system_name: u64, filename: u64, start_line: i64) -> u64 {
-        self.mix(self.mix(name, system_name), self.mix(filename, start_line as u64))
+        self.mix(
+            self.mix(name, system_name),
+            self.mix(filename, start_line as u64),
+        )
     }
 
     /// Hash of a mapping, from the hashes of its strings.
     #[must_use]
-    pub fn mapping(self, start: u64, limit: u64, offset: u64, filename: u64, build_id: u64, flags: u8) -> u64 {
+    pub fn mapping(
+        self,
+        start: u64,
+        limit: u64,
+        offset: u64,
+        filename: u64,
+        build_id: u64,
+        flags: u8,
+    ) -> u64 {
         let place = self.mix(self.mix(start, limit), self.mix(offset, u64::from(flags)));
         self.mix(place, self.mix(filename, build_id))
     }
@@ -77,7 +91,10 @@ impl Seed {
     /// Adds one line to a location's hash.
     #[must_use]
     pub fn push_line(self, location: u64, function: u64, line: i64, column: i64) -> u64 {
-        self.mix(self.mix(location, function), self.mix(line as u64, column as u64))
+        self.mix(
+            self.mix(location, function),
+            self.mix(line as u64, column as u64),
+        )
     }
 
     /// The hash of a stack with one more frame on its leaf side.

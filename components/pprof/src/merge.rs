@@ -1,7 +1,9 @@
 //! One profile out of several (api.md 8.4), on decoded messages: for clients and tests, clear rather than fast.
 
 use hashbrown::HashMap;
-use phlare_proto::google::v1::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
+use phlare_proto::google::v1::{
+    Function, Label, Line, Location, Mapping, Profile, Sample, ValueType,
+};
 
 use crate::Error;
 
@@ -15,7 +17,11 @@ const PAGE: u64 = 4096;
 /// Errors: [`Error::Incompatible`] if sample types or period types differ.
 pub fn merge(profiles: &[Profile]) -> Result<Profile, Error> {
     let mut merged = Merged::default();
-    for (position, profile) in profiles.iter().enumerate().filter(|(_, p)| !p.sample.is_empty() && p.string_table.len() >= 2) {
+    for (position, profile) in profiles
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| !p.sample.is_empty() && p.string_table.len() >= 2)
+    {
         merged.add(position, profile)?;
     }
     Ok(merged.finish())
@@ -45,16 +51,32 @@ struct Merged {
 impl Merged {
     fn add(&mut self, position: usize, source: &Profile) -> Result<(), Error> {
         self.header(position, source)?;
-        let functions: HashMap<u64, u64> = source.function.iter().map(|f| (f.id, self.function(source, f))).collect();
-        let mappings: HashMap<u64, u64> = source.mapping.iter().map(|m| (m.id, self.mapping(source, m))).collect();
+        let functions: HashMap<u64, u64> = source
+            .function
+            .iter()
+            .map(|f| (f.id, self.function(source, f)))
+            .collect();
+        let mappings: HashMap<u64, u64> = source
+            .mapping
+            .iter()
+            .map(|m| (m.id, self.mapping(source, m)))
+            .collect();
         let mut locations = HashMap::new();
         for location in &source.location {
             if let Some(id) = self.location(location, &functions, &mappings) {
                 locations.insert(location.id, id);
             }
         }
-        for sample in source.sample.iter().filter(|s| s.value.len() == source.sample_type.len()) {
-            let stack: Option<Vec<u64>> = sample.location_id.iter().map(|id| locations.get(id).copied()).collect();
+        for sample in source
+            .sample
+            .iter()
+            .filter(|s| s.value.len() == source.sample_type.len())
+        {
+            let stack: Option<Vec<u64>> = sample
+                .location_id
+                .iter()
+                .map(|id| locations.get(id).copied())
+                .collect();
             if let Some(stack) = stack {
                 self.sample(source, sample, stack);
             }
@@ -63,11 +85,18 @@ impl Merged {
     }
 
     fn header(&mut self, position: usize, source: &Profile) -> Result<(), Error> {
-        let types: Vec<ValueType> = source.sample_type.iter().map(|t| self.value_type(source, *t)).collect();
+        let types: Vec<ValueType> = source
+            .sample_type
+            .iter()
+            .map(|t| self.value_type(source, *t))
+            .collect();
         let period_type = source.period_type.map(|t| self.value_type(source, t));
         let doc_url = self.string(source, source.doc_url);
         let default_sample_type = self.string(source, source.default_sample_type);
-        let (drop_frames, keep_frames) = (self.string(source, source.drop_frames), self.string(source, source.keep_frames));
+        let (drop_frames, keep_frames) = (
+            self.string(source, source.drop_frames),
+            self.string(source, source.keep_frames),
+        );
         let p = &mut self.profile;
         if !self.any {
             self.any = true;
@@ -78,7 +107,11 @@ impl Merged {
         } else if p.sample_type != types {
             return Err(self.incompatible(position, "sample types", &types));
         } else if p.period_type.unwrap_or_default() != period_type.unwrap_or_default() {
-            return Err(self.incompatible(position, "period types", &[period_type.unwrap_or_default()]));
+            return Err(self.incompatible(
+                position,
+                "period types",
+                &[period_type.unwrap_or_default()],
+            ));
         }
         let p = &mut self.profile;
         p.time_nanos = p.time_nanos.min(source.time_nanos);
@@ -95,13 +128,29 @@ impl Merged {
 
     #[cold]
     fn incompatible(&self, position: usize, what: &'static str, other: &[ValueType]) -> Error {
-        let text = |index: i64| usize::try_from(index).ok().and_then(|i| self.profile.string_table.get(i)).map_or("", String::as_str);
-        let list = |types: &[ValueType]| types.iter().map(|t| format!("{}:{}", text(t.r#type), text(t.unit))).collect::<Vec<_>>().join(", ");
+        let text = |index: i64| {
+            usize::try_from(index)
+                .ok()
+                .and_then(|i| self.profile.string_table.get(i))
+                .map_or("", String::as_str)
+        };
+        let list = |types: &[ValueType]| {
+            types
+                .iter()
+                .map(|t| format!("{}:{}", text(t.r#type), text(t.unit)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let first = match what {
             "sample types" => list(&self.profile.sample_type),
             _ => list(&[self.profile.period_type.unwrap_or_default()]),
         };
-        Error::Incompatible { position, what, first, other: list(other) }
+        Error::Incompatible {
+            position,
+            what,
+            first,
+            other: list(other),
+        }
     }
 
     fn finish(self) -> Profile {
@@ -118,7 +167,10 @@ impl Merged {
 
     /// Index in the result of a string of `source`; those out of range are empty.
     fn string(&mut self, source: &Profile, index: i64) -> i64 {
-        let text = usize::try_from(index).ok().and_then(|i| source.string_table.get(i)).map_or("", String::as_str);
+        let text = usize::try_from(index)
+            .ok()
+            .and_then(|i| source.string_table.get(i))
+            .map_or("", String::as_str);
         let table = &mut self.profile.string_table;
         if table.is_empty() {
             table.push(String::new());
@@ -131,17 +183,30 @@ impl Merged {
     }
 
     fn value_type(&mut self, source: &Profile, t: ValueType) -> ValueType {
-        ValueType { r#type: self.string(source, t.r#type), unit: self.string(source, t.unit) }
+        ValueType {
+            r#type: self.string(source, t.r#type),
+            unit: self.string(source, t.unit),
+        }
     }
 
     fn function(&mut self, source: &Profile, f: &Function) -> u64 {
-        let [name, system_name, filename] = [f.name, f.system_name, f.filename].map(|s| self.string(source, s));
+        let [name, system_name, filename] =
+            [f.name, f.system_name, f.filename].map(|s| self.string(source, s));
         let functions = &mut self.profile.function;
-        *self.functions.entry((name, system_name, filename, f.start_line)).or_insert_with(|| {
-            let id = functions.len() as u64 + 1;
-            functions.push(Function { id, name, system_name, filename, start_line: f.start_line });
-            id
-        })
+        *self
+            .functions
+            .entry((name, system_name, filename, f.start_line))
+            .or_insert_with(|| {
+                let id = functions.len() as u64 + 1;
+                functions.push(Function {
+                    id,
+                    name,
+                    system_name,
+                    filename,
+                    start_line: f.start_line,
+                });
+                id
+            })
     }
 
     fn mapping(&mut self, source: &Profile, m: &Mapping) -> u64 {
@@ -149,31 +214,59 @@ impl Merged {
         let size = m.memory_limit.saturating_sub(m.memory_start).div_ceil(PAGE);
         let identity = if build_id != 0 { build_id } else { filename };
         let mappings = &mut self.profile.mapping;
-        *self.mappings.entry((size, m.file_offset, identity)).or_insert_with(|| {
-            let id = mappings.len() as u64 + 1;
-            mappings.push(Mapping { id, filename, build_id, ..*m });
-            id
-        })
+        *self
+            .mappings
+            .entry((size, m.file_offset, identity))
+            .or_insert_with(|| {
+                let id = mappings.len() as u64 + 1;
+                mappings.push(Mapping {
+                    id,
+                    filename,
+                    build_id,
+                    ..*m
+                });
+                id
+            })
     }
 
     /// `None` if the location refers to a function that does not exist, or is nothing at all.
-    fn location(&mut self, location: &Location, functions: &HashMap<u64, u64>, mappings: &HashMap<u64, u64>) -> Option<u64> {
+    fn location(
+        &mut self,
+        location: &Location,
+        functions: &HashMap<u64, u64>,
+        mappings: &HashMap<u64, u64>,
+    ) -> Option<u64> {
         if location.line.is_empty() && location.address == 0 {
             return None;
         }
         let mut line = Vec::with_capacity(location.line.len());
         for source in &location.line {
-            line.push(Line { function_id: *functions.get(&source.function_id)?, ..*source });
+            line.push(Line {
+                function_id: *functions.get(&source.function_id)?,
+                ..*source
+            });
         }
         let mapping_id = match mappings.get(&location.mapping_id) {
             Some(&id) if location.mapping_id != 0 => id,
             _ => self.mapping(&Profile::default(), &Mapping::default()),
         };
-        let key = (location.address, mapping_id, line.iter().map(|l| (l.function_id, l.line, l.column)).collect());
+        let key = (
+            location.address,
+            mapping_id,
+            line.iter()
+                .map(|l| (l.function_id, l.line, l.column))
+                .collect(),
+        );
         let locations = &mut self.profile.location;
         Some(*self.locations.entry(key).or_insert_with(|| {
             let id = locations.len() as u64 + 1;
-            locations.push(Location { id, mapping_id, line, address: location.address, is_folded: location.is_folded });
+            locations.push(Location {
+                id,
+                mapping_id,
+                line,
+                address: location.address,
+                is_folded: location.is_folded,
+            });
             id
         }))
     }
@@ -182,9 +275,18 @@ impl Merged {
         let mut label = Vec::with_capacity(sample.label.len());
         for l in &sample.label {
             let [key, str, num_unit] = [l.key, l.str, l.num_unit].map(|s| self.string(source, s));
-            label.push(Label { key, str, num_unit, num: l.num });
+            label.push(Label {
+                key,
+                str,
+                num_unit,
+                num: l.num,
+            });
         }
-        let mut texts: Vec<(i64, i64)> = label.iter().filter(|l| l.str != 0).map(|l| (l.key, l.str)).collect();
+        let mut texts: Vec<(i64, i64)> = label
+            .iter()
+            .filter(|l| l.str != 0)
+            .map(|l| (l.key, l.str))
+            .collect();
         texts.sort_unstable();
         let samples = &mut self.profile.sample;
         let next = samples.len();
@@ -195,7 +297,11 @@ impl Merged {
                     *sum = sum.saturating_add(*value);
                 }
             }
-            None => samples.push(Sample { location_id: stack, value: sample.value.clone(), label }),
+            None => samples.push(Sample {
+                location_id: stack,
+                value: sample.value.clone(),
+                label,
+            }),
         }
     }
 }

@@ -51,31 +51,69 @@ pub(crate) fn normalize<'a>(
     if tables.sample_types.is_empty() {
         return Err(Error::NoSampleTypes);
     }
-    if options.over_limit == OverLimit::Refuse && options.max_samples > 0 && tables.samples.len() > options.max_samples {
-        return Err(Error::TooManySamples { samples: tables.samples.len(), limit: options.max_samples });
+    if options.over_limit == OverLimit::Refuse
+        && options.max_samples > 0
+        && tables.samples.len() > options.max_samples
+    {
+        return Err(Error::TooManySamples {
+            samples: tables.samples.len(),
+            limit: options.max_samples,
+        });
     }
     check_first_string(bytes, &tables.strings)?;
-    let Buffers { text, script_names, symbols, samples, type_names, keep, grouped, grouped_values, positions } = buffers;
+    let Buffers {
+        text,
+        script_names,
+        symbols,
+        samples,
+        type_names,
+        keep,
+        grouped,
+        grouped_values,
+        positions,
+    } = buffers;
 
-    let room = MORE_STRINGS + if options.script_names.is_some() { tables.functions.len() } else { 0 };
-    let mut text = Text::build(bytes, &tables.strings, options.max_symbol_length, options.go_fixes, room, text);
+    let room = MORE_STRINGS
+        + if options.script_names.is_some() {
+            tables.functions.len()
+        } else {
+            0
+        };
+    let mut text = Text::build(
+        bytes,
+        &tables.strings,
+        options.max_symbol_length,
+        options.go_fixes,
+        room,
+        text,
+    );
     if options.repair_function_ids {
         repair_function_ids(tables);
     }
     let header = tables.header;
     let sample_types = sample_types(tables, &text, options, type_names, keep)?;
-    let string = |index: i64| usize::try_from(index).ok().and_then(|index| text.strings.get(index)).copied();
+    let string = |index: i64| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| text.strings.get(index))
+            .copied()
+    };
     let mut normalized = Normalized {
         time_ns: time(header.time_ns, options),
         duration_ns: header.duration_ns.max(0),
         period: header.period.max(0),
-        period_type: header
-            .period_type
-            .map(|t| ValueType { kind: string(t.kind).unwrap_or_default(), unit: string(t.unit).unwrap_or_default() }),
+        period_type: header.period_type.map(|t| ValueType {
+            kind: string(t.kind).unwrap_or_default(),
+            unit: string(t.unit).unwrap_or_default(),
+        }),
         sample_types,
         default_sample_type: string(header.default_sample_type).unwrap_or_default(),
         doc_url: string(header.doc_url).unwrap_or_default(),
-        comments: tables.comments.iter().filter_map(|&index| string(index)).collect(),
+        comments: tables
+            .comments
+            .iter()
+            .filter_map(|&index| string(index))
+            .collect(),
         ..Normalized::empty()
     };
     if let Some(which) = options.script_names {
@@ -109,17 +147,27 @@ pub(crate) fn normalize<'a>(
 }
 
 fn check_first_string(bytes: &[u8], strings: &[Span]) -> Result<(), Error> {
-    let Some(first) = strings.first() else { return Err(Error::NoStrings) };
+    let Some(first) = strings.first() else {
+        return Err(Error::NoStrings);
+    };
     if first.start == first.end {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(bytes.get(first.start as usize..first.end as usize).unwrap_or_default());
-    Err(Error::FirstString { first: text.chars().take(40).collect() })
+    let text = String::from_utf8_lossy(
+        bytes
+            .get(first.start as usize..first.end as usize)
+            .unwrap_or_default(),
+    );
+    Err(Error::FirstString {
+        first: text.chars().take(40).collect(),
+    })
 }
 
 /// Some .NET profilers leave out all function ids and mean those of the locations (api.md 4.3).
 fn repair_function_ids(tables: &mut Tables) {
-    if tables.function_ids.len() == tables.location_ids.len() && tables.function_ids.iter().all(|&id| id == 0) {
+    if tables.function_ids.len() == tables.location_ids.len()
+        && tables.function_ids.iter().all(|&id| id == 0)
+    {
         tables.function_ids.copy_from_slice(&tables.location_ids);
     }
 }
@@ -141,28 +189,52 @@ fn sample_types<'a>(
     keep: &mut Vec<bool>,
 ) -> Result<Vec<ValueType<'a>>, Error> {
     let strings = text.strings.len();
-    let string = |index: i64| usize::try_from(index).ok().and_then(|index| text.strings.get(index)).copied();
+    let string = |index: i64| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| text.strings.get(index))
+            .copied()
+    };
     reset_text(names);
     let mut types = Vec::with_capacity(tables.sample_types.len());
     for (position, raw) in tables.sample_types.iter().enumerate() {
         let Some(kind) = string(raw.kind) else {
-            return Err(Error::StringIndex { of: "sample_type", position, index: raw.kind, strings });
+            return Err(Error::StringIndex {
+                of: "sample_type",
+                position,
+                index: raw.kind,
+                strings,
+            });
         };
         if kind.contains('-') && !options.rename_dashes {
-            return Err(Error::Dash { position, name: kind.to_owned() });
+            return Err(Error::Dash {
+                position,
+                name: kind.to_owned(),
+            });
         }
         if kind.contains('-') {
             names.extend(kind.chars().map(|c| if c == '-' { '_' } else { c }));
         }
-        types.push(ValueType { kind, unit: string(raw.unit).unwrap_or_default() });
+        types.push(ValueType {
+            kind,
+            unit: string(raw.unit).unwrap_or_default(),
+        });
     }
     // Renamed ones lie one after the other in `names`.
     let mut renamed: &'a str = names;
-    for kind in types.iter_mut().map(|t| &mut t.kind).filter(|kind| kind.contains('-')) {
+    for kind in types
+        .iter_mut()
+        .map(|t| &mut t.kind)
+        .filter(|kind| kind.contains('-'))
+    {
         (*kind, renamed) = renamed.split_at(kind.len());
     }
     reset(keep);
-    keep.extend(types.iter().map(|t| options.keep_type.is_none_or(|keep| keep(t.kind, t.unit))));
+    keep.extend(
+        types
+            .iter()
+            .map(|t| options.keep_type.is_none_or(|keep| keep(t.kind, t.unit))),
+    );
     let mut kept = keep.iter();
     types.retain(|_| kept.next().copied().unwrap_or_default());
     Ok(types)
@@ -178,10 +250,19 @@ fn read_samples(
     dropped: &mut Dropped,
 ) -> Result<(), Error> {
     samples.clear();
-    let limits = SampleLimits { labels: options.max_sample_labels, depth: options.max_depth };
+    let limits = SampleLimits {
+        labels: options.max_sample_labels,
+        depth: options.max_depth,
+    };
     samples.read(bytes, keep, limits, symbols, dropped)?;
-    if let (true, Some(first)) = (samples.rows.rows.is_empty() && dropped.broken_samples > 0, symbols.first_bad()) {
-        return Err(Error::NothingLeft { samples: dropped.broken_samples, first });
+    if let (true, Some(first)) = (
+        samples.rows.rows.is_empty() && dropped.broken_samples > 0,
+        symbols.first_bad(),
+    ) {
+        return Err(Error::NothingLeft {
+            samples: dropped.broken_samples,
+            first,
+        });
     }
     if options.max_samples > 0 {
         dropped.folded_samples = fold::fold(options.max_samples, types, samples, symbols);
@@ -211,7 +292,11 @@ fn group<'a>(
     for (position, group) in positions.iter_mut().zip(0..) {
         let count = *position;
         if count > 0 {
-            groups.push(Group { labels: samples.labels.labels(group, symbols), first, count });
+            groups.push(Group {
+                labels: samples.labels.labels(group, symbols),
+                first,
+                count,
+            });
         }
         *position = first;
         first += count;
@@ -221,7 +306,14 @@ fn group<'a>(
         grouped_values.extend_from_slice(&rows.values);
         return groups;
     }
-    grouped.resize(rows.rows.len(), Sample { stack: 0, span_id: 0, trace: 0 });
+    grouped.resize(
+        rows.rows.len(),
+        Sample {
+            stack: 0,
+            span_id: 0,
+            trace: 0,
+        },
+    );
     grouped_values.resize(rows.values.len(), 0);
     for (row, values) in rows.rows.iter().zip(rows.values.chunks(types.max(1))) {
         let at = positions[row.group as usize] as usize;

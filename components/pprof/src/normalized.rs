@@ -211,28 +211,37 @@ impl<'a> Normalized<'a> {
     /// A string; empty if the index is out of range.
     #[must_use]
     pub fn string(&self, index: StringIndex) -> &'a str {
-        self.strings.get(index as usize).copied().unwrap_or_default()
+        self.strings
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The frames of a stack, leaf first.
     #[must_use]
     pub fn frames_of(&self, stack: &Stack) -> &'a [u32] {
         let end = stack.first.saturating_add(stack.depth) as usize;
-        self.frames.get(stack.first as usize..end).unwrap_or_default()
+        self.frames
+            .get(stack.first as usize..end)
+            .unwrap_or_default()
     }
 
     /// The lines of a location, innermost first.
     #[must_use]
     pub fn lines_of(&self, location: &Location) -> &'a [Line] {
         let end = location.first_line.saturating_add(location.line_count) as usize;
-        self.lines.get(location.first_line as usize..end).unwrap_or_default()
+        self.lines
+            .get(location.first_line as usize..end)
+            .unwrap_or_default()
     }
 
     /// The values of a sample, one for each sample type.
     #[must_use]
     pub fn values_of(&self, sample: usize) -> &'a [i64] {
         let start = sample.saturating_mul(self.sample_types.len());
-        self.values.get(start..start.saturating_add(self.sample_types.len())).unwrap_or_default()
+        self.values
+            .get(start..start.saturating_add(self.sample_types.len()))
+            .unwrap_or_default()
     }
 
     /// Sum of the values of each sample type.

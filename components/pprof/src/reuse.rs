@@ -60,7 +60,9 @@ mod tests {
     fn a_blown_up_table_shrinks_after_the_next_small_use() {
         let mut table = HashTable::new();
         for i in 0..4_u32 << 20 {
-            table.insert_unique(u64::from(i) << 40 | u64::from(i), i, |&i| u64::from(i) << 40 | u64::from(i));
+            table.insert_unique(u64::from(i) << 40 | u64::from(i), i, |&i| {
+                u64::from(i) << 40 | u64::from(i)
+            });
         }
         reset_table(&mut table);
         assert!(table.capacity() >= 4 << 20);

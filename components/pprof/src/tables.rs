@@ -19,7 +19,10 @@ pub(crate) struct Span {
 impl Span {
     fn of(reader: &Reader<'_>) -> Self {
         // In range: `Workspace::decode` refuses profiles above 4 GiB.
-        Self { start: reader.offset() as u32, end: reader.end() as u32 }
+        Self {
+            start: reader.offset() as u32,
+            end: reader.end() as u32,
+        }
     }
 }
 
@@ -69,7 +72,9 @@ impl Tables {
         let mut reader = Reader::new(bytes);
         while let Some((field, wire)) = reader.tag()? {
             match field {
-                1 => self.sample_types.push(value_type(reader.message(wire)?, RawValueType::default())?),
+                1 => self
+                    .sample_types
+                    .push(value_type(reader.message(wire)?, RawValueType::default())?),
                 2 => self.samples.push(Span::of(&reader.message(wire)?)),
                 3 => self.mapping(reader.message(wire)?)?,
                 4 => self.location(reader.message(wire)?)?,
@@ -122,7 +127,11 @@ impl Tables {
                 7..=10 => {
                     // has_functions, has_filenames, has_line_numbers, has_inline_frames: bit 3 down to bit 0
                     let bit = 1_u8 << 10_u32.saturating_sub(field);
-                    mapping.flags = if reader.number(wire)? != 0 { mapping.flags | bit } else { mapping.flags & !bit };
+                    mapping.flags = if reader.number(wire)? != 0 {
+                        mapping.flags | bit
+                    } else {
+                        mapping.flags & !bit
+                    };
                 }
                 _ => reader.skip(wire)?,
             }
@@ -133,7 +142,10 @@ impl Tables {
     }
 
     fn location(&mut self, mut reader: Reader<'_>) -> Result<(), Malformed> {
-        let mut location = Location { first_line: self.lines.len() as u32, ..Location::default() };
+        let mut location = Location {
+            first_line: self.lines.len() as u32,
+            ..Location::default()
+        };
         let (mut id, mut mapping) = (0, 0);
         while let Some((field, wire)) = reader.tag()? {
             match field {
@@ -201,7 +213,11 @@ fn value_type(mut reader: Reader<'_>, mut so_far: RawValueType) -> Result<RawVal
 /// The index of a symbol's string. Negative ones mean the empty string, as upstream takes them;
 /// those that do not fit become the largest, which no table reaches.
 fn string_index(number: u64) -> StringIndex {
-    if (number as i64) < 0 { 0 } else { StringIndex::try_from(number).unwrap_or(StringIndex::MAX) }
+    if (number as i64) < 0 {
+        0
+    } else {
+        StringIndex::try_from(number).unwrap_or(StringIndex::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +231,21 @@ mod tests {
 
     #[test]
     fn the_last_of_repeated_scalars_wins_and_flags_can_be_taken_back() {
-        let tables = read(&[9 << 3, 5, 9 << 3, 7, 3 << 3 | 2, 6, 7 << 3, 1, 8 << 3, 1, 7 << 3, 0]).unwrap();
+        let tables = read(&[
+            9 << 3,
+            5,
+            9 << 3,
+            7,
+            3 << 3 | 2,
+            6,
+            7 << 3,
+            1,
+            8 << 3,
+            1,
+            7 << 3,
+            0,
+        ])
+        .unwrap();
         assert_eq!(tables.header.time_ns, 7);
         assert_eq!(tables.mappings[0].flags, 4);
     }
@@ -230,24 +260,73 @@ mod tests {
     #[test]
     fn unknown_fields_are_passed_over_on_every_level() {
         // profile: field 99 = 1; location: field 9 = 1, a line with field 7 = fixed64
-        let bytes = [&[0x98, 6, 1, 4 << 3 | 2, 14, 8, 3, 9 << 3, 1, 4 << 3 | 2, 9, 7 << 3 | 1][..], &[0; 8], &[0]].concat();
+        let bytes = [
+            &[
+                0x98,
+                6,
+                1,
+                4 << 3 | 2,
+                14,
+                8,
+                3,
+                9 << 3,
+                1,
+                4 << 3 | 2,
+                9,
+                7 << 3 | 1,
+            ][..],
+            &[0; 8],
+            &[0],
+        ]
+        .concat();
         // One byte is missing inside of the line, so it reaches behind the location.
         assert!(read(&bytes).is_err());
-        let bytes = [&[0x98, 6, 1, 4 << 3 | 2, 15, 8, 3, 9 << 3, 1, 4 << 3 | 2, 9, 7 << 3 | 1][..], &[0; 8]].concat();
+        let bytes = [
+            &[
+                0x98,
+                6,
+                1,
+                4 << 3 | 2,
+                15,
+                8,
+                3,
+                9 << 3,
+                1,
+                4 << 3 | 2,
+                9,
+                7 << 3 | 1,
+            ][..],
+            &[0; 8],
+        ]
+        .concat();
         let tables = read(&bytes).unwrap();
-        assert_eq!((tables.location_ids[0], tables.locations[0].line_count), (3, 1));
+        assert_eq!(
+            (tables.location_ids[0], tables.locations[0].line_count),
+            (3, 1)
+        );
     }
 
     #[test]
     fn a_known_field_with_the_wrong_wire_type_is_refused_with_its_offset() {
         assert_eq!(read(&[9 << 3, 1, 9 << 3 | 2, 0]).unwrap_err().offset, 3);
-        assert_eq!(read(&[2 << 3, 1]).unwrap_err().problem, "a message does not have the wire type of messages");
-        assert_eq!(read(&[13 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err().problem, "a list of numbers does not have the wire type of lists");
+        assert_eq!(
+            read(&[2 << 3, 1]).unwrap_err().problem,
+            "a message does not have the wire type of messages"
+        );
+        assert_eq!(
+            read(&[13 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0])
+                .unwrap_err()
+                .problem,
+            "a list of numbers does not have the wire type of lists"
+        );
         assert!(read(&[5 << 3 | 3, 5 << 3 | 4]).is_err(), "a group");
     }
 
     #[test]
     fn comments_are_read_packed_and_unpacked() {
-        assert_eq!(read(&[13 << 3, 1, 13 << 3 | 2, 2, 2, 3]).unwrap().comments, [1, 2, 3]);
+        assert_eq!(
+            read(&[13 << 3, 1, 13 << 3 | 2, 2, 2, 3]).unwrap().comments,
+            [1, 2, 3]
+        );
     }
 }

@@ -29,7 +29,10 @@ impl<'a> Reader<'a> {
 
     /// A reader of `bytes[start..end]`; empty if that is out of range.
     pub(crate) fn part(bytes: &'a [u8], start: u32, end: u32) -> Self {
-        Self { bytes: bytes.get(..end as usize).unwrap_or_default(), at: start as usize }
+        Self {
+            bytes: bytes.get(..end as usize).unwrap_or_default(),
+            at: start as usize,
+        }
     }
 
     /// Offset of the next byte in the outermost message.
@@ -52,7 +55,10 @@ impl<'a> Reader<'a> {
     }
 
     fn malformed<T>(&self, problem: &'static str) -> Result<T, Malformed> {
-        Err(Malformed { offset: self.at, problem })
+        Err(Malformed {
+            offset: self.at,
+            problem,
+        })
     }
 
     /// The next varint.
@@ -93,7 +99,10 @@ impl<'a> Reader<'a> {
         let wire = (key & 7) as u8;
         match u32::try_from(key >> 3) {
             Ok(field @ 1..=0x1fff_ffff) => Ok(Some((field, wire))),
-            _ => Err(Malformed { offset: start, problem: "a field has an impossible number" }),
+            _ => Err(Malformed {
+                offset: start,
+                problem: "a field has an impossible number",
+            }),
         }
     }
 
@@ -101,7 +110,9 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn nested(&mut self) -> Result<Self, Malformed> {
         let length = self.varint()?;
-        let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
+        let end = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.at.checked_add(length));
         match end.and_then(|end| self.bytes.get(..end)) {
             Some(bytes) => {
                 let nested = Self { bytes, at: self.at };
@@ -133,13 +144,21 @@ impl<'a> Reader<'a> {
     /// A field of which the number is known: a number must be a varint.
     #[inline]
     pub(crate) fn number(&mut self, wire: u8) -> Result<u64, Malformed> {
-        if wire == VARINT { self.varint() } else { self.malformed("a number does not have the wire type of numbers") }
+        if wire == VARINT {
+            self.varint()
+        } else {
+            self.malformed("a number does not have the wire type of numbers")
+        }
     }
 
     /// A field of which the number is known: a message or text must be length-delimited.
     #[inline]
     pub(crate) fn message(&mut self, wire: u8) -> Result<Self, Malformed> {
-        if wire == BYTES { self.nested() } else { self.malformed("a message does not have the wire type of messages") }
+        if wire == BYTES {
+            self.nested()
+        } else {
+            self.malformed("a message does not have the wire type of messages")
+        }
     }
 
     /// Calls `take` with each number of a repeated field, packed or not.
@@ -173,7 +192,10 @@ mod tests {
         assert_eq!(varint(&[0x7f]), Ok(127));
         assert_eq!(varint(&[0x80, 1]), Ok(128));
         assert_eq!(varint(&[0x80, 0]), Ok(0), "a longer form than needed");
-        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]), Ok(u64::MAX));
+        assert_eq!(
+            varint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+            Ok(u64::MAX)
+        );
     }
 
     #[test]
@@ -181,7 +203,10 @@ mod tests {
         assert_eq!(varint(&[]), Err("a varint has no end"));
         assert_eq!(varint(&[0x80]), Err("a varint has no end"));
         assert_eq!(varint(&[0xff; 11]), Err("a varint is larger than 64 bits"));
-        assert_eq!(varint(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]), Err("a varint is larger than 64 bits"));
+        assert_eq!(
+            varint(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]),
+            Err("a varint is larger than 64 bits")
+        );
     }
 
     #[test]
@@ -193,12 +218,23 @@ mod tests {
         assert_eq!(inner.varint(), Ok(1));
         assert_eq!(inner.tag(), Ok(None));
         assert_eq!(outer.offset(), 3);
-        assert_eq!(outer.nested().unwrap_err(), Malformed { offset: 4, problem: "a field is longer than the message it is in" });
+        assert_eq!(
+            outer.nested().unwrap_err(),
+            Malformed {
+                offset: 4,
+                problem: "a field is longer than the message it is in"
+            }
+        );
     }
 
     #[test]
     fn unknown_fields_are_passed_over_but_groups_are_not() {
-        for (wire, bytes) in [(VARINT, &[0x80, 1][..]), (1, &[0; 8]), (BYTES, &[2, 0, 0]), (5, &[0; 4])] {
+        for (wire, bytes) in [
+            (VARINT, &[0x80, 1][..]),
+            (1, &[0; 8]),
+            (BYTES, &[2, 0, 0]),
+            (5, &[0; 4]),
+        ] {
             let mut reader = Reader::new(bytes);
             assert_eq!(reader.skip(wire), Ok(()));
             assert!(reader.is_empty());

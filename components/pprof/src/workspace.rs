@@ -32,8 +32,17 @@ impl Workspace {
     ///
     /// Only the wire format is checked, and that of samples later: see [`Decoded::normalize`].
     pub fn decode<'a>(&'a mut self, raw: &'a [u8], max_size: usize) -> Result<Decoded<'a>, Error> {
-        let Self { inflater, inflated, tables, buffers } = self;
-        let limit = if max_size == 0 { u32::MAX as usize } else { max_size.min(u32::MAX as usize) };
+        let Self {
+            inflater,
+            inflated,
+            tables,
+            buffers,
+        } = self;
+        let limit = if max_size == 0 {
+            u32::MAX as usize
+        } else {
+            max_size.min(u32::MAX as usize)
+        };
         let bytes: &'a [u8] = if is_gzip(raw) {
             reset(inflated);
             inflater.gunzip(raw, limit, inflated)?;
@@ -45,7 +54,11 @@ impl Workspace {
             return Err(Error::TooLarge { limit });
         }
         tables.read(bytes)?;
-        Ok(Decoded { bytes, tables, buffers })
+        Ok(Decoded {
+            bytes,
+            tables,
+            buffers,
+        })
     }
 }
 
@@ -58,7 +71,10 @@ pub struct Decoded<'a> {
 
 impl fmt::Debug for Decoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoded").field("size", &self.size()).field("samples", &self.sample_count()).finish_non_exhaustive()
+        f.debug_struct("Decoded")
+            .field("size", &self.size())
+            .field("samples", &self.sample_count())
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,24 +105,37 @@ impl<'a> Decoded<'a> {
 
     /// Sample types as they are written; what is out of the string table or not UTF-8 is empty here.
     pub fn sample_types(&self) -> impl Iterator<Item = ValueType<'_>> {
-        self.tables.sample_types.iter().map(|t| ValueType { kind: self.string(t.kind), unit: self.string(t.unit) })
+        self.tables.sample_types.iter().map(|t| ValueType {
+            kind: self.string(t.kind),
+            unit: self.string(t.unit),
+        })
     }
 
     /// The strings of the table that are UTF-8, in its order; for guessing the language.
     pub fn strings(&self) -> impl Iterator<Item = &'a str> {
         let bytes = self.bytes;
-        self.tables.strings.iter().filter_map(move |span| std::str::from_utf8(bytes.get(span.start as usize..span.end as usize)?).ok())
+        self.tables.strings.iter().filter_map(move |span| {
+            std::str::from_utf8(bytes.get(span.start as usize..span.end as usize)?).ok()
+        })
     }
 
     /// Bytes of all samples on the wire.
     #[must_use]
     pub fn samples_bytes(&self) -> usize {
-        self.tables.samples.iter().map(|span| span.end.saturating_sub(span.start) as usize).sum()
+        self.tables
+            .samples
+            .iter()
+            .map(|span| span.end.saturating_sub(span.start) as usize)
+            .sum()
     }
 
     fn string(&self, index: i64) -> &'a str {
-        let span = usize::try_from(index).ok().and_then(|index| self.tables.strings.get(index));
-        let bytes = span.and_then(|span| self.bytes.get(span.start as usize..span.end as usize)).unwrap_or_default();
+        let span = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.tables.strings.get(index));
+        let bytes = span
+            .and_then(|span| self.bytes.get(span.start as usize..span.end as usize))
+            .unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 

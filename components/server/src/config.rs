@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Settings of the server; YAML section `server`, flags `-server.*`.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Least important lines that are logged: trace, debug, info, warn or error.

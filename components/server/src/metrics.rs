@@ -156,7 +156,7 @@ impl Metrics {
         );
         let help = "Pieces of CPU work refused because -server.cpu-queue was reached";
         registry.register("phlare_server_offload_refused", help, m.offload_refused);
-        registry.register_collector(Box::new(process::Process::default()));
+        registry.register_collector(Box::new(process::Process));
         metrics
     }
 

@@ -132,7 +132,6 @@ impl Server {
     }
 
     /// The routes without a listener: for tests that need no socket.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

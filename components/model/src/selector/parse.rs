@@ -143,7 +143,10 @@ impl Parse<'_> {
     fn compile(self) -> Result<Selector, SelectorError> {
         let is_regex = |c: &&Condition| matches!(c.op, MatchOp::Regex | MatchOp::NotRegex);
         let expressions = self.conditions.iter().filter(is_regex).count().max(1);
-        let size_limit = regex::SIZE_LIMIT.min(MAX_REGEX_BYTES / expressions);
+        let size_limit = MAX_REGEX_BYTES
+            .checked_div(expressions)
+            .unwrap_or(0)
+            .min(regex::SIZE_LIMIT);
         let mut matchers: Vec<_> = self
             .metric
             .into_iter()

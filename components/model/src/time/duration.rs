@@ -4,7 +4,6 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -137,38 +136,33 @@ fn scaled(number: &str, unit_ns: u128) -> Result<u128, &'static str> {
 pub fn format_duration(duration: Duration) -> String {
     let ns = duration.as_nanos();
     match ns {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{ns}ns"),
-        1_000..1_000_000 => with_unit(ns, 1_000, "µs"),
-        1_000_000..NS_PER_S => with_unit(ns, 1_000_000, "ms"),
-        _ => {
-            let (seconds, below) = (duration.as_secs(), duration.subsec_nanos());
-            let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-            let mut text = String::new();
-            if hours > 0 {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{hours}h");
-            }
-            if seconds >= 60 {
-                let _ = write!(text, "{minutes}m");
-            }
-            text + &with_unit(
-                u128::from(seconds % 60) * NS_PER_S + u128::from(below),
-                NS_PER_S,
-                "s",
-            )
-        }
+        0 => return "0s".to_owned(),
+        1..1_000 => return format!("{ns}ns"),
+        1_000..1_000_000 => return decimal(ns, 3) + "µs",
+        1_000_000..NS_PER_S => return decimal(ns, 6) + "ms",
+        _ => {}
+    }
+    let minutes = duration.as_secs() / 60;
+    let seconds = decimal(ns % (60 * NS_PER_S), 9);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
     }
 }
 
-/// A number with at most as many decimals as it needs.
-fn with_unit(ns: u128, unit_ns: u128, unit: &str) -> String {
-    let digits = unit_ns.ilog10() as usize;
-    let (whole, below) = (ns / unit_ns, ns % unit_ns);
-    let decimals = format!("{below:0digits$}");
-    match decimals.trim_end_matches('0') {
-        "" => format!("{whole}{unit}"),
-        decimals => format!("{whole}.{decimals}{unit}"),
+/// The number divided by ten to the power of `digits`, with no more decimals than it needs.
+fn decimal(number: u128, digits: usize) -> String {
+    let padded = format!("{number:0>10}");
+    let point = padded.len().saturating_sub(digits);
+    let (whole, below) = padded.split_at_checked(point).unwrap_or((&padded, ""));
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        whole => whole,
+    };
+    match below.trim_end_matches('0') {
+        "" => whole.to_owned(),
+        below => format!("{whole}.{below}"),
     }
 }
 

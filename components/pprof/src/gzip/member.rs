@@ -1,12 +1,15 @@
 //! One gzip member through libdeflate: the only unsafe code of this crate.
 
-#![expect(unsafe_code, reason = "libdeflate is C; the safe wrapper does not tell how much input it read")]
+#![expect(
+    unsafe_code,
+    reason = "libdeflate is C; the safe wrapper does not tell how much input it read"
+)]
 
 use std::ptr::NonNull;
 
 use libdeflate_sys::{
-    libdeflate_alloc_decompressor, libdeflate_decompressor, libdeflate_free_decompressor, libdeflate_gzip_decompress_ex,
-    libdeflate_result_LIBDEFLATE_SUCCESS,
+    libdeflate_alloc_decompressor, libdeflate_decompressor, libdeflate_free_decompressor,
+    libdeflate_gzip_decompress_ex, libdeflate_result_LIBDEFLATE_SUCCESS,
 };
 
 /// The tables of a decompressor, about 30 KiB.
@@ -46,7 +49,11 @@ impl Decompressor {
                 &raw mut written,
             )
         };
-        if result == libdeflate_result_LIBDEFLATE_SUCCESS { Outcome::Done { consumed, written } } else { Outcome::Failed }
+        if result == libdeflate_result_LIBDEFLATE_SUCCESS {
+            Outcome::Done { consumed, written }
+        } else {
+            Outcome::Failed
+        }
     }
 }
 

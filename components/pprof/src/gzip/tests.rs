@@ -2,7 +2,10 @@ use super::*;
 
 fn gunzip(input: &[u8], limit: usize) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    Inflater::new().gunzip(input, limit, &mut out).map(|()| out).map_err(|e| e.to_string())
+    Inflater::new()
+        .gunzip(input, limit, &mut out)
+        .map(|()| out)
+        .map_err(|e| e.to_string())
 }
 
 fn text(length: usize) -> Vec<u8> {
@@ -28,14 +31,22 @@ fn several_members_are_one_stream() {
     packed.extend(gzip(&text(1000), 6));
     let whole = [text(1000), text(10), text(1000)].concat();
     assert_eq!(gunzip(&packed, 2010).unwrap(), whole);
-    assert!(gunzip(&packed, 2009).unwrap_err().contains("larger than 2009 bytes"));
+    assert!(
+        gunzip(&packed, 2009)
+            .unwrap_err()
+            .contains("larger than 2009 bytes")
+    );
 }
 
 #[test]
 fn the_limit_is_exact() {
     let packed = gzip(&text(5000), 6);
     assert!(gunzip(&packed, 5000).is_ok());
-    assert!(gunzip(&packed, 4999).unwrap_err().contains("max_profile_size_bytes"));
+    assert!(
+        gunzip(&packed, 4999)
+            .unwrap_err()
+            .contains("max_profile_size_bytes")
+    );
 }
 
 #[test]
@@ -44,7 +55,11 @@ fn garbage_behind_the_stream_is_refused_and_located() {
     let length = packed.len();
     packed.extend(b"garbage!");
     packed.extend(1000_u32.to_le_bytes()); // so that the size looks right
-    assert!(gunzip(&packed, 5000).unwrap_err().contains(&format!("12 bytes at offset {length}")));
+    assert!(
+        gunzip(&packed, 5000)
+            .unwrap_err()
+            .contains(&format!("12 bytes at offset {length}"))
+    );
 }
 
 #[test]
@@ -79,16 +94,24 @@ fn a_bomb_is_refused_at_the_limit() {
     let limit = 4 << 20;
     let refused = Inflater::new().gunzip(&bomb, limit, &mut out);
     assert!(matches!(refused, Err(Error::TooLarge { limit: 4_194_304 })));
-    assert!(out.capacity() <= 2 * limit + 64, "{} bytes were taken", out.capacity());
+    assert!(
+        out.capacity() <= 2 * limit + 64,
+        "{} bytes were taken",
+        out.capacity()
+    );
 }
 
 #[test]
 fn the_output_buffer_is_used_again() {
     let mut inflater = Inflater::new();
     let mut out = Vec::new();
-    inflater.gunzip(&gzip(&text(9000), 6), 10_000, &mut out).unwrap();
+    inflater
+        .gunzip(&gzip(&text(9000), 6), 10_000, &mut out)
+        .unwrap();
     let room = out.capacity();
-    inflater.gunzip(&gzip(&text(100), 6), 10_000, &mut out).unwrap();
+    inflater
+        .gunzip(&gzip(&text(100), 6), 10_000, &mut out)
+        .unwrap();
     assert_eq!(out, text(100));
     assert_eq!(out.capacity(), room);
 }

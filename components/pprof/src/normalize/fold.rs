@@ -13,7 +13,12 @@ const OTHER: &str = "other";
 ///
 /// Each group keeps its own total as long as there are at most half as many groups as samples allowed;
 /// with more groups the rest of all goes into the group without labels.
-pub(crate) fn fold(limit: usize, types: usize, buffers: &mut SampleBuffers, symbols: &mut Symbols<'_>) -> u64 {
+pub(crate) fn fold(
+    limit: usize,
+    types: usize,
+    buffers: &mut SampleBuffers,
+    symbols: &mut Symbols<'_>,
+) -> u64 {
     let count = buffers.rows.rows.len();
     if count <= limit {
         return 0;
@@ -26,8 +31,14 @@ pub(crate) fn fold(limit: usize, types: usize, buffers: &mut SampleBuffers, symb
     let frame = symbols.add_location(OTHER);
     let first = buffers.stacks.frames().len();
     buffers.stacks.frames_mut().push(frame);
-    let Some(other) = buffers.stacks.intern(first, symbols) else { return 0 };
-    let common = if per_group { None } else { Some(buffers.labels.plain_group(symbols)) };
+    let Some(other) = buffers.stacks.intern(first, symbols) else {
+        return 0;
+    };
+    let common = if per_group {
+        None
+    } else {
+        Some(buffers.labels.plain_group(symbols))
+    };
 
     let rows = std::mem::take(&mut buffers.rows.rows);
     let values = std::mem::take(&mut buffers.rows.values);
@@ -36,7 +47,14 @@ pub(crate) fn fold(limit: usize, types: usize, buffers: &mut SampleBuffers, symb
         let row = if keep {
             *row
         } else {
-            Row { group: common.unwrap_or(row.group), sample: Sample { stack: other.stack, span_id: 0, trace: NO_TRACE } }
+            Row {
+                group: common.unwrap_or(row.group),
+                sample: Sample {
+                    stack: other.stack,
+                    span_id: 0,
+                    trace: NO_TRACE,
+                },
+            }
         };
         buffers.rows.add(row, values, symbols);
     }
@@ -52,12 +70,25 @@ fn heaviest(values: &[i64], types: usize, count: usize, budget: usize) -> Vec<bo
             *total += value as f64;
         }
     }
-    let weight = |row: &[i64]| row.iter().zip(&totals).map(|(&value, &total)| if total > 0.0 { value as f64 / total } else { 0.0 }).sum();
+    let weight = |row: &[i64]| {
+        row.iter()
+            .zip(&totals)
+            .map(|(&value, &total)| {
+                if total > 0.0 {
+                    value as f64 / total
+                } else {
+                    0.0
+                }
+            })
+            .sum()
+    };
     let mut order: Vec<(f64, usize)> = values.chunks(types).map(weight).zip(0..count).collect();
     let mut keep = vec![false; count];
     if budget > 0 {
         // Of equal weights the earlier one stays, so that the result does not depend on the sort.
-        order.select_nth_unstable_by(budget.saturating_sub(1), |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        order.select_nth_unstable_by(budget.saturating_sub(1), |a, b| {
+            b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+        });
         for &(_, row) in order.iter().take(budget) {
             if let Some(keep) = keep.get_mut(row) {
                 *keep = true;
@@ -75,9 +106,16 @@ mod tests {
     fn the_heaviest_rows_by_share_of_each_type_stay() {
         // totals 100 and 10: shares 0.5, 0.3 + 0.5, 0.1 + 0.1, 0.1 + 0.4
         let values = [50, 0, 30, 5, 10, 1, 10, 4];
-        assert_eq!(heaviest(&values, 2, 4, 2), [true, true, false, false], "of the two of 0.5 the earlier stays");
+        assert_eq!(
+            heaviest(&values, 2, 4, 2),
+            [true, true, false, false],
+            "of the two of 0.5 the earlier stays"
+        );
         assert_eq!(heaviest(&values, 2, 4, 3), [true, true, false, true]);
         assert_eq!(heaviest(&values, 2, 4, 0), [false; 4]);
-        assert_eq!(heaviest(&[i64::MAX, i64::MAX, 1], 1, 3, 2), [true, true, false]);
+        assert_eq!(
+            heaviest(&[i64::MAX, i64::MAX, 1], 1, 3, 2),
+            [true, true, false]
+        );
     }
 }

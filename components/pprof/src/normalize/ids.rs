@@ -41,7 +41,12 @@ impl IdIndex {
             self.shape = Shape::Dense(ids.len() as u64);
             return;
         }
-        let numbered = || ids.iter().zip(0..).filter(|&(&id, _)| id != 0).map(|(&id, index)| (id, index));
+        let numbered = || {
+            ids.iter()
+                .zip(0..)
+                .filter(|&(&id, _)| id != 0)
+                .map(|(&id, index)| (id, index))
+        };
         let largest = ids.iter().copied().max().unwrap_or_default();
         if largest <= 4 * ids.len() as u64 + 1024 {
             self.shape = Shape::Direct;
@@ -59,7 +64,10 @@ impl IdIndex {
         reset_table(&mut self.table);
         for (id, index) in numbered() {
             let hash = |&(id, _): &(u64, u32)| seed.number(id);
-            match self.table.find_mut(seed.number(id), |&(other, _)| other == id) {
+            match self
+                .table
+                .find_mut(seed.number(id), |&(other, _)| other == id)
+            {
                 Some(entry) => entry.1 = index,
                 None => {
                     self.table.insert_unique(seed.number(id), (id, index), hash);
@@ -78,10 +86,16 @@ impl IdIndex {
     pub(crate) fn get(&self, id: u64) -> u32 {
         match self.shape {
             Shape::Dense(count) => dense(id, count),
-            Shape::Direct => usize::try_from(id).ok().and_then(|id| self.direct.get(id)).copied().unwrap_or(UNKNOWN),
+            Shape::Direct => usize::try_from(id)
+                .ok()
+                .and_then(|id| self.direct.get(id))
+                .copied()
+                .unwrap_or(UNKNOWN),
             Shape::Hashed => {
                 let seed = self.seed.unwrap_or(Seed::new(0, 0));
-                self.table.find(seed.number(id), |&(other, _)| other == id).map_or(UNKNOWN, |&(_, index)| index)
+                self.table
+                    .find(seed.number(id), |&(other, _)| other == id)
+                    .map_or(UNKNOWN, |&(_, index)| index)
             }
         }
     }
@@ -102,10 +116,22 @@ mod tests {
         let mut index = IdIndex::default();
         index.build(&[u64::MAX, 1], Seed::new(1, 2)); // something to be replaced
         index.build(ids, Seed::new(1, 2));
-        assert!(format!("{:?}", index.shape()).starts_with(shape), "{:?}", index.shape());
-        for id in ids.iter().flat_map(|&id| [id, id.wrapping_add(1), id.wrapping_sub(1)]).chain([0, u64::MAX]) {
+        assert!(
+            format!("{:?}", index.shape()).starts_with(shape),
+            "{:?}",
+            index.shape()
+        );
+        for id in ids
+            .iter()
+            .flat_map(|&id| [id, id.wrapping_add(1), id.wrapping_sub(1)])
+            .chain([0, u64::MAX])
+        {
             let last = ids.iter().rposition(|&other| other == id && id != 0);
-            assert_eq!(index.get(id), last.map_or(UNKNOWN, |i| i as u32), "id {id} in {ids:?}");
+            assert_eq!(
+                index.get(id),
+                last.map_or(UNKNOWN, |i| i as u32),
+                "id {id} in {ids:?}"
+            );
         }
     }
 

@@ -85,7 +85,12 @@ impl LabelBuffers {
     }
 
     /// Reads one label of the sample.
-    pub(crate) fn read(&mut self, mut reader: Reader<'_>, sample: usize, symbols: &mut Symbols<'_>) -> Result<(), Error> {
+    pub(crate) fn read(
+        &mut self,
+        mut reader: Reader<'_>,
+        sample: usize,
+        symbols: &mut Symbols<'_>,
+    ) -> Result<(), Error> {
         let (mut key, mut text) = (0, 0);
         while let Some((field, wire)) = reader.tag()? {
             match field {
@@ -98,7 +103,12 @@ impl LabelBuffers {
         let strings = symbols.string_count();
         let inside = |index: u64| match u32::try_from(index) {
             Ok(small) if (small as usize) < strings => Ok(small),
-            _ => Err(Error::StringIndex { of: "label of sample", position: sample, index: index as i64, strings }),
+            _ => Err(Error::StringIndex {
+                of: "label of sample",
+                position: sample,
+                index: index as i64,
+                strings,
+            }),
         };
         let (key, text) = (inside(key)?, inside(text)?);
         if text == 0 {
@@ -110,7 +120,10 @@ impl LabelBuffers {
             Key::Trace => self.trace = Some(text),
             Key::Label if symbols.string(text).is_empty() => {}
             Key::Label => {
-                let pair = (self.first_of_text(key, symbols), self.first_of_text(text, symbols));
+                let pair = (
+                    self.first_of_text(key, symbols),
+                    self.first_of_text(text, symbols),
+                );
                 self.pairs.push(pair);
             }
             Key::Nothing | Key::Unseen => {}
@@ -123,7 +136,9 @@ impl LabelBuffers {
             self.keys.resize(symbols.string_count(), Key::Unseen);
             self.same.resize(symbols.string_count(), UNSEEN);
         }
-        let Some(key) = self.keys.get_mut(index as usize) else { return Key::Nothing };
+        let Some(key) = self.keys.get_mut(index as usize) else {
+            return Key::Nothing;
+        };
         if *key == Key::Unseen {
             *key = match symbols.string(index) {
                 "" => Key::Nothing,
@@ -138,14 +153,20 @@ impl LabelBuffers {
 
     /// Equal texts at different places of the table are one.
     fn first_of_text(&mut self, index: u32, symbols: &mut Symbols<'_>) -> u32 {
-        let Some(same) = self.same.get_mut(index as usize) else { return index };
+        let Some(same) = self.same.get_mut(index as usize) else {
+            return index;
+        };
         if *same == UNSEEN {
             let hash = symbols.string_hash(index);
             let text = symbols.string(index);
-            *same = match self.by_text.find(hash, |&other| symbols.string(other) == text) {
+            *same = match self
+                .by_text
+                .find(hash, |&other| symbols.string(other) == text)
+            {
                 Some(&other) => other,
                 None => {
-                    self.by_text.insert_unique(hash, index, |&other| symbols.known_string_hash(other));
+                    self.by_text
+                        .insert_unique(hash, index, |&other| symbols.known_string_hash(other));
                     index
                 }
             };
@@ -156,14 +177,22 @@ impl LabelBuffers {
     /// Ends a sample: finds or makes its group.
     pub(crate) fn end(&mut self, symbols: &Symbols<'_>) -> Marks {
         let span_id = match self.span.or(self.old_span) {
-            Some(text) => self.id::<8>(symbols.string(text)).map_or(0, u64::from_le_bytes),
+            Some(text) => self
+                .id::<8>(symbols.string(text))
+                .map_or(0, u64::from_le_bytes),
             None => 0,
         };
         let trace = match self.trace {
-            Some(text) => self.id::<16>(symbols.string(text)).map_or(NO_TRACE, |id| self.trace(id, symbols)),
+            Some(text) => self
+                .id::<16>(symbols.string(text))
+                .map_or(NO_TRACE, |id| self.trace(id, symbols)),
             None => NO_TRACE,
         };
-        Marks { group: self.group(symbols), span_id, trace }
+        Marks {
+            group: self.group(symbols),
+            span_id,
+            trace,
+        }
     }
 
     /// The index of the group without labels.
@@ -181,16 +210,30 @@ impl LabelBuffers {
         }
         self.pairs.sort_unstable();
         self.pairs.dedup();
-        let Self { labels, ends, groups, pairs, .. } = self;
+        let Self {
+            labels,
+            ends,
+            groups,
+            pairs,
+            ..
+        } = self;
         let seed = symbols.seed();
-        let hash = |pairs: &[(u32, u32)]| pairs.iter().fold(0, |h, &(key, text)| seed.pair(h, u64::from(key) << 32 | u64::from(text)));
-        let group = match groups.find(hash(pairs), |&group| labels_of(labels, ends, group) == pairs) {
+        let hash = |pairs: &[(u32, u32)]| {
+            pairs.iter().fold(0, |h, &(key, text)| {
+                seed.pair(h, u64::from(key) << 32 | u64::from(text))
+            })
+        };
+        let group = match groups.find(hash(pairs), |&group| {
+            labels_of(labels, ends, group) == pairs
+        }) {
             Some(&group) => group,
             None => {
                 let group = ends.len() as u32;
                 labels.extend_from_slice(pairs);
                 ends.push(labels.len() as u32);
-                groups.insert_unique(hash(pairs), group, |&other| hash(labels_of(labels, ends, other)));
+                groups.insert_unique(hash(pairs), group, |&other| {
+                    hash(labels_of(labels, ends, other))
+                });
                 group
             }
         };
@@ -205,15 +248,21 @@ impl LabelBuffers {
     }
 
     fn trace(&mut self, id: [u8; 16], symbols: &Symbols<'_>) -> u32 {
-        let Self { trace_ids, traces, .. } = self;
+        let Self {
+            trace_ids, traces, ..
+        } = self;
         let seed = symbols.seed();
         let hash = |id: &[u8; 16]| seed.string(id);
-        match traces.find(hash(&id), |&other| trace_ids.get(other as usize) == Some(&id)) {
+        match traces.find(hash(&id), |&other| {
+            trace_ids.get(other as usize) == Some(&id)
+        }) {
             Some(&trace) => trace,
             None => {
                 let trace = trace_ids.len() as u32;
                 trace_ids.push(id);
-                traces.insert_unique(hash(&id), trace, |&other| trace_ids.get(other as usize).map_or(0, hash));
+                traces.insert_unique(hash(&id), trace, |&other| {
+                    trace_ids.get(other as usize).map_or(0, hash)
+                });
                 trace
             }
         }
@@ -227,7 +276,10 @@ impl LabelBuffers {
     /// Labels of a group, sorted by key, then text.
     pub(crate) fn labels<'a>(&self, group: u32, symbols: &Symbols<'a>) -> Vec<(&'a str, &'a str)> {
         let pairs = labels_of(&self.labels, &self.ends, group);
-        let mut labels: Vec<_> = pairs.iter().map(|&(key, text)| (symbols.string(key), symbols.string(text))).collect();
+        let mut labels: Vec<_> = pairs
+            .iter()
+            .map(|&(key, text)| (symbols.string(key), symbols.string(text)))
+            .collect();
         labels.sort_unstable();
         labels
     }
@@ -244,7 +296,11 @@ impl LabelBuffers {
 }
 
 fn labels_of<'l>(labels: &'l [(u32, u32)], ends: &[u32], group: u32) -> &'l [(u32, u32)] {
-    let start = (group as usize).checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or_default();
+    let start = (group as usize)
+        .checked_sub(1)
+        .and_then(|before| ends.get(before))
+        .copied()
+        .unwrap_or_default();
     let end = ends.get(group as usize).copied().unwrap_or_default();
     labels.get(start as usize..end as usize).unwrap_or_default()
 }
@@ -257,7 +313,10 @@ fn parse_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
     let mut id = [0; BYTES];
     for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
         let [high, low] = digits else { return None };
-        let (high, low) = (char::from(*high).to_digit(16)?, char::from(*low).to_digit(16)?);
+        let (high, low) = (
+            char::from(*high).to_digit(16)?,
+            char::from(*low).to_digit(16)?,
+        );
         *byte = (high << 4 | low) as u8;
     }
     Some(id)
@@ -269,11 +328,30 @@ mod tests {
 
     #[test]
     fn ids_are_exactly_as_many_hexadecimal_digits() {
-        assert_eq!(parse_hex("0102030405060708").map(u64::from_le_bytes), Some(0x0807_0605_0403_0201));
-        assert_eq!(parse_hex("00000000000000fF").map(u64::from_le_bytes), Some(0xff << 56));
-        for wrong in ["", "239", "010203040506070", "01020304050607080", "010203040506070g", "+102030405060708", "01020304050607é"] {
+        assert_eq!(
+            parse_hex("0102030405060708").map(u64::from_le_bytes),
+            Some(0x0807_0605_0403_0201)
+        );
+        assert_eq!(
+            parse_hex("00000000000000fF").map(u64::from_le_bytes),
+            Some(0xff << 56)
+        );
+        for wrong in [
+            "",
+            "239",
+            "010203040506070",
+            "01020304050607080",
+            "010203040506070g",
+            "+102030405060708",
+            "01020304050607é",
+        ] {
             assert_eq!(parse_hex::<8>(wrong), None, "{wrong:?}");
         }
-        assert_eq!(parse_hex("00112233445566778899aabbccddeeff"), Some([0, 17, 34, 51, 68, 85, 102, 119, 136, 153, 170, 187, 204, 221, 238, 255]));
+        assert_eq!(
+            parse_hex("00112233445566778899aabbccddeeff"),
+            Some([
+                0, 17, 34, 51, 68, 85, 102, 119, 136, 153, 170, 187, 204, 221, 238, 255
+            ])
+        );
     }
 }

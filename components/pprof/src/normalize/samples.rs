@@ -68,7 +68,9 @@ impl SampleBuffers {
         dropped: &mut Dropped,
     ) -> Result<(), Error> {
         for index in 0..symbols.samples().len() {
-            let Some(&span) = symbols.samples().get(index) else { break };
+            let Some(&span) = symbols.samples().get(index) else {
+                break;
+            };
             self.sample(bytes, index, span, keep, limits, symbols, dropped)?;
         }
         dropped.invalid_ids = self.labels.invalid_ids();
@@ -92,17 +94,30 @@ impl SampleBuffers {
         let mut reader = Reader::part(bytes, span.start, span.end);
         while let Some((field, wire)) = reader.tag()? {
             match field {
-                1 => read_frames(&mut reader, wire, symbols.location_ids(), self.stacks.frames_mut())?,
+                1 => read_frames(
+                    &mut reader,
+                    wire,
+                    symbols.location_ids(),
+                    self.stacks.frames_mut(),
+                )?,
                 2 => reader.numbers(wire, |value| self.wire_values.push(value as i64))?,
                 3 => self.labels.read(reader.message(wire)?, index, symbols)?,
                 _ => reader.skip(wire)?,
             }
         }
         if self.wire_values.len() != keep.len() {
-            return Err(Error::ValueCount { sample: index, values: self.wire_values.len(), types: keep.len() });
+            return Err(Error::ValueCount {
+                sample: index,
+                values: self.wire_values.len(),
+                types: keep.len(),
+            });
         }
         if limits.labels > 0 && self.labels.count() > limits.labels {
-            return Err(Error::TooManyLabels { sample: index, labels: self.labels.count(), limit: limits.labels });
+            return Err(Error::TooManyLabels {
+                sample: index,
+                labels: self.labels.count(),
+                limit: limits.labels,
+            });
         }
         if !self.sift_values(keep, dropped) {
             self.stacks.frames_mut().truncate(first_frame);
@@ -111,8 +126,19 @@ impl SampleBuffers {
         self.cut(first_frame, limits.depth, dropped);
         match self.stacks.intern(first_frame, symbols) {
             Some(found) => {
-                let Marks { group, span_id, trace } = self.labels.end(symbols);
-                let row = Row { group, sample: Sample { stack: found.stack, span_id, trace } };
+                let Marks {
+                    group,
+                    span_id,
+                    trace,
+                } = self.labels.end(symbols);
+                let row = Row {
+                    group,
+                    sample: Sample {
+                        stack: found.stack,
+                        span_id,
+                        trace,
+                    },
+                };
                 self.rows.add(row, &self.wire_values, symbols);
             }
             None => {
@@ -146,7 +172,10 @@ impl SampleBuffers {
     /// Cuts the leaf side of a stack that is too deep.
     fn cut(&mut self, first_frame: usize, limit: usize, dropped: &mut Dropped) {
         let frames = self.stacks.frames_mut();
-        let excess = frames.len().saturating_sub(first_frame).saturating_sub(limit);
+        let excess = frames
+            .len()
+            .saturating_sub(first_frame)
+            .saturating_sub(limit);
         if limit > 0 && excess > 0 {
             frames.drain(first_frame..first_frame.saturating_add(excess));
             dropped.truncated_stacks = dropped.truncated_stacks.saturating_add(1);
@@ -156,7 +185,12 @@ impl SampleBuffers {
 
 /// Reads location ids and appends their indices, [`UNKNOWN`] for those that do not exist.
 #[inline]
-fn read_frames(reader: &mut Reader<'_>, wire: u8, ids: &IdIndex, frames: &mut Vec<u32>) -> Result<(), Malformed> {
+fn read_frames(
+    reader: &mut Reader<'_>,
+    wire: u8,
+    ids: &IdIndex,
+    frames: &mut Vec<u32>,
+) -> Result<(), Malformed> {
     match ids.shape() {
         Shape::Dense(count) if wire == BYTES => read_dense(reader.nested()?, count, frames),
         _ => reader.numbers(wire, |id| frames.push(ids.get(id))),
@@ -219,7 +253,10 @@ impl Rows {
     fn other(&mut self, row: Row, next: u32, symbols: &Symbols<'_>) -> Option<u32> {
         let seed = symbols.seed();
         let hash = |row: &Row| {
-            let place = seed.pair(u64::from(row.sample.stack) << 32 | u64::from(row.group), u64::from(row.sample.trace));
+            let place = seed.pair(
+                u64::from(row.sample.stack) << 32 | u64::from(row.group),
+                u64::from(row.sample.trace),
+            );
             seed.pair(place, row.sample.span_id)
         };
         let Self { rows, others, .. } = self;
@@ -228,7 +265,9 @@ impl Rows {
             return Some(known);
         }
         // `row` itself gets its place in `rows` only afterwards, and is not hashed here.
-        others.insert_unique(wanted, next, |&other| rows.get(other as usize).map_or(wanted, hash));
+        others.insert_unique(wanted, next, |&other| {
+            rows.get(other as usize).map_or(wanted, hash)
+        });
         None
     }
 

@@ -22,18 +22,34 @@ pub(crate) struct ScriptNameBuffers {
 
 impl ScriptNameBuffers {
     /// Renames functions to `<file> <name>`; the new names are added to `strings`.
-    pub(crate) fn rename<'a>(&'a mut self, which: ScriptNames, bytes: usize, tables: &mut Tables, strings: &mut Vec<&'a str>) {
-        let Self { written, ends, known } = self;
+    pub(crate) fn rename<'a>(
+        &'a mut self,
+        which: ScriptNames,
+        bytes: usize,
+        tables: &mut Tables,
+        strings: &mut Vec<&'a str>,
+    ) {
+        let Self {
+            written,
+            ends,
+            known,
+        } = self;
         reset_text(written);
         reset(ends);
         reset_table(known);
         let budget = bytes.saturating_mul(GROWTH);
         let seed = crate::hash::Seed::new(u64::from(strings.len() as u32), bytes as u64);
-        let hash = |&(pair, _): &((u32, u32), u32)| seed.number(u64::from(pair.0) << 32 | u64::from(pair.1));
+        let hash = |&(pair, _): &((u32, u32), u32)| {
+            seed.number(u64::from(pair.0) << 32 | u64::from(pair.1))
+        };
         let first = strings.len();
         for function in &mut tables.functions {
             let pair = (function.name, function.filename);
-            let (Some(&name), Some(&file)) = (strings.get(pair.0 as usize), strings.get(pair.1 as usize)) else { continue };
+            let (Some(&name), Some(&file)) =
+                (strings.get(pair.0 as usize), strings.get(pair.1 as usize))
+            else {
+                continue;
+            };
             if file.is_empty() || (which == ScriptNames::RelativeFiles && file.starts_with('/')) {
                 continue;
             }

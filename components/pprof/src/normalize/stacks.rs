@@ -45,21 +45,39 @@ impl Stacks {
         };
         let depth = frames.len() as u32;
         let leaf = frames.first().copied();
-        let Self { stacks, frames, by_hash } = self;
+        let Self {
+            stacks,
+            frames,
+            by_hash,
+        } = self;
         // 64 bits can collide: depth and leaf must be the same as well.
         let same = |&other: &u32| {
             stacks.get(other as usize).is_some_and(|stack| {
-                stack.hash == hash && stack.depth == depth && same_leaf(leaf, frames.get(stack.first as usize).copied(), symbols)
+                stack.hash == hash
+                    && stack.depth == depth
+                    && same_leaf(leaf, frames.get(stack.first as usize).copied(), symbols)
             })
         };
         if let Some(&stack) = by_hash.find(hash, same) {
             frames.truncate(first);
-            return Some(Found { stack, is_new: false });
+            return Some(Found {
+                stack,
+                is_new: false,
+            });
         }
         let stack = stacks.len() as u32;
-        stacks.push(Stack { hash, first: first as u32, depth });
-        by_hash.insert_unique(hash, stack, |&other| stacks.get(other as usize).map_or(0, |stack| stack.hash));
-        Some(Found { stack, is_new: true })
+        stacks.push(Stack {
+            hash,
+            first: first as u32,
+            depth,
+        });
+        by_hash.insert_unique(hash, stack, |&other| {
+            stacks.get(other as usize).map_or(0, |stack| stack.hash)
+        });
+        Some(Found {
+            stack,
+            is_new: true,
+        })
     }
 
     /// All stacks.
@@ -75,7 +93,9 @@ impl Stacks {
 
 fn same_leaf(one: Option<u32>, other: Option<u32>, symbols: &Symbols<'_>) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => one == other || symbols.location_hash(one) == symbols.location_hash(other),
+        (Some(one), Some(other)) => {
+            one == other || symbols.location_hash(one) == symbols.location_hash(other)
+        }
         // No depth, no leaf: an empty stack may start where another one does.
         (None, _) => true,
         (Some(_), None) => false,

@@ -60,7 +60,12 @@ pub(crate) struct Resolved<'a> {
 
 impl<'a> Symbols<'a> {
     /// Checks ids and string indices of the tables and prepares their look-up.
-    pub(crate) fn new(seed: Seed, text: Text<'a>, tables: &'a mut Tables, buffers: &'a mut SymbolBuffers) -> Result<Self, Error> {
+    pub(crate) fn new(
+        seed: Seed,
+        text: Text<'a>,
+        tables: &'a mut Tables,
+        buffers: &'a mut SymbolBuffers,
+    ) -> Result<Self, Error> {
         check(tables, text.strings.len())?;
         buffers.location_ids.build(&tables.location_ids, seed);
         buffers.function_ids.build(&tables.function_ids, seed);
@@ -76,10 +81,22 @@ impl<'a> Symbols<'a> {
         }
         for mapping in &mut tables.mappings {
             if mapping.flags & HAS_FUNCTIONS != 0 {
-                (mapping.memory_start, mapping.memory_limit, mapping.file_offset) = (0, 0, 0);
+                (
+                    mapping.memory_start,
+                    mapping.memory_limit,
+                    mapping.file_offset,
+                ) = (0, 0, 0);
             }
         }
-        Ok(Self { seed, text, tables, buffers, stand_in: None, unknown_mappings: 0, first_bad: None })
+        Ok(Self {
+            seed,
+            text,
+            tables,
+            buffers,
+            stand_in: None,
+            unknown_mappings: 0,
+            first_bad: None,
+        })
     }
 
     /// The key of the hashes.
@@ -104,7 +121,11 @@ impl<'a> Symbols<'a> {
 
     /// A string; empty if the index is out of range.
     pub(crate) fn string(&self, index: u32) -> &'a str {
-        self.text.strings.get(index as usize).copied().unwrap_or_default()
+        self.text
+            .strings
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Hash of a string that is used.
@@ -112,7 +133,12 @@ impl<'a> Symbols<'a> {
         match self.buffers.strings.get_mut(index as usize) {
             Some(hash) => {
                 if *hash == UNRESOLVED {
-                    let text = self.text.strings.get(index as usize).copied().unwrap_or_default();
+                    let text = self
+                        .text
+                        .strings
+                        .get(index as usize)
+                        .copied()
+                        .unwrap_or_default();
                     *hash = valid(self.seed.string(text.as_bytes()));
                 }
                 *hash
@@ -123,7 +149,11 @@ impl<'a> Symbols<'a> {
 
     /// Hash of a string for which [`Symbols::string_hash`] has been called.
     pub(crate) fn known_string_hash(&self, index: StringIndex) -> u64 {
-        self.buffers.strings.get(index as usize).copied().unwrap_or_default()
+        self.buffers
+            .strings
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The content hash of a stack, whose frames are given leaf first.
@@ -132,8 +162,17 @@ impl<'a> Symbols<'a> {
     pub(crate) fn stack_hash(&mut self, frames: &[u32]) -> Option<u64> {
         let mut hash = ROOT;
         for &frame in frames.iter().rev() {
-            let known = self.buffers.locations.get(frame as usize).copied().unwrap_or(BROKEN);
-            let location = if known > BROKEN { known } else { self.resolve(frame)? };
+            let known = self
+                .buffers
+                .locations
+                .get(frame as usize)
+                .copied()
+                .unwrap_or(BROKEN);
+            let location = if known > BROKEN {
+                known
+            } else {
+                self.resolve(frame)?
+            };
             hash = self.seed.push_frame(hash, location);
         }
         Some(hash)
@@ -141,7 +180,11 @@ impl<'a> Symbols<'a> {
 
     /// Hash of a location that [`Symbols::stack_hash`] has met.
     pub(crate) fn location_hash(&self, index: u32) -> u64 {
-        self.buffers.locations.get(index as usize).copied().unwrap_or_default()
+        self.buffers
+            .locations
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Resolves what a location refers to, once.
@@ -168,33 +211,64 @@ impl<'a> Symbols<'a> {
     }
 
     fn location(&mut self, at: usize) -> Result<u64, BadReference> {
-        let id = self.tables.location_ids.get(at).copied().unwrap_or_default();
+        let id = self
+            .tables
+            .location_ids
+            .get(at)
+            .copied()
+            .unwrap_or_default();
         let location = self.tables.locations.get(at).copied().unwrap_or_default();
-        let (first, end) = (location.first_line as usize, location.first_line.saturating_add(location.line_count) as usize);
+        let (first, end) = (
+            location.first_line as usize,
+            location.first_line.saturating_add(location.line_count) as usize,
+        );
         for line in first..end {
-            let function_id = self.tables.line_functions.get(line).copied().unwrap_or_default();
+            let function_id = self
+                .tables
+                .line_functions
+                .get(line)
+                .copied()
+                .unwrap_or_default();
             let function = self.buffers.function_ids.get(function_id);
             match self.tables.lines.get_mut(line) {
                 Some(line) if function != UNKNOWN => line.function = function,
-                _ => return Err(BadReference::Function { location: id, id: function_id }),
+                _ => {
+                    return Err(BadReference::Function {
+                        location: id,
+                        id: function_id,
+                    });
+                }
             }
         }
         if location.line_count == 0 && location.address == 0 {
             return Err(BadReference::Empty { location: id });
         }
-        let mapping_id = self.tables.location_mappings.get(at).copied().unwrap_or_default();
+        let mapping_id = self
+            .tables
+            .location_mappings
+            .get(at)
+            .copied()
+            .unwrap_or_default();
         let mut mapping = self.buffers.mapping_ids.get(mapping_id);
         if mapping == UNKNOWN {
-            self.unknown_mappings = self.unknown_mappings.saturating_add(u64::from(mapping_id != 0));
+            self.unknown_mappings = self
+                .unknown_mappings
+                .saturating_add(u64::from(mapping_id != 0));
             mapping = self.stand_in();
         }
-        let has_functions = self.tables.mappings.get(mapping as usize).is_some_and(|m| m.flags & HAS_FUNCTIONS != 0);
+        let has_functions = self
+            .tables
+            .mappings
+            .get(mapping as usize)
+            .is_some_and(|m| m.flags & HAS_FUNCTIONS != 0);
         let address = if has_functions { 0 } else { location.address };
         if let Some(location) = self.tables.locations.get_mut(at) {
             (location.mapping, location.address) = (mapping, address);
         }
         let mapping_hash = self.mapping_hash(mapping);
-        let mut hash = self.seed.location(mapping_hash, address, location.is_folded);
+        let mut hash = self
+            .seed
+            .location(mapping_hash, address, location.is_folded);
         for line in first..end {
             let line = self.tables.lines.get(line).copied().unwrap_or_default();
             let function = self.function_hash(line.function);
@@ -204,13 +278,27 @@ impl<'a> Symbols<'a> {
     }
 
     fn function_hash(&mut self, index: u32) -> u64 {
-        let known = self.buffers.functions.get(index as usize).copied().unwrap_or_default();
+        let known = self
+            .buffers
+            .functions
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default();
         if known != UNRESOLVED {
             return known;
         }
-        let function = self.tables.functions.get(index as usize).copied().unwrap_or_default();
-        let [name, system_name, filename] = [function.name, function.system_name, function.filename].map(|s| self.string_hash(s));
-        let hash = valid(self.seed.function(name, system_name, filename, function.start_line));
+        let function = self
+            .tables
+            .functions
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default();
+        let [name, system_name, filename] =
+            [function.name, function.system_name, function.filename].map(|s| self.string_hash(s));
+        let hash = valid(
+            self.seed
+                .function(name, system_name, filename, function.start_line),
+        );
         if let Some(slot) = self.buffers.functions.get_mut(index as usize) {
             *slot = hash;
         }
@@ -218,13 +306,30 @@ impl<'a> Symbols<'a> {
     }
 
     fn mapping_hash(&mut self, index: u32) -> u64 {
-        let known = self.buffers.mappings.get(index as usize).copied().unwrap_or_default();
+        let known = self
+            .buffers
+            .mappings
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default();
         if known != UNRESOLVED {
             return known;
         }
-        let m = self.tables.mappings.get(index as usize).copied().unwrap_or_default();
+        let m = self
+            .tables
+            .mappings
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default();
         let [filename, build_id] = [m.filename, m.build_id].map(|s| self.string_hash(s));
-        let hash = valid(self.seed.mapping(m.memory_start, m.memory_limit, m.file_offset, filename, build_id, m.flags));
+        let hash = valid(self.seed.mapping(
+            m.memory_start,
+            m.memory_limit,
+            m.file_offset,
+            filename,
+            build_id,
+            m.flags,
+        ));
         if let Some(slot) = self.buffers.mappings.get_mut(index as usize) {
             *slot = hash;
         }
@@ -249,16 +354,30 @@ impl<'a> Symbols<'a> {
         self.text.strings.push(name);
         self.buffers.strings.push(UNRESOLVED);
         let function = self.tables.functions.len() as u32;
-        self.tables.functions.push(Function { name: string, system_name: string, ..Function::default() });
+        self.tables.functions.push(Function {
+            name: string,
+            system_name: string,
+            ..Function::default()
+        });
         self.buffers.functions.push(UNRESOLVED);
         let first_line = self.tables.lines.len() as u32;
-        self.tables.lines.push(Line { function, ..Line::default() });
+        self.tables.lines.push(Line {
+            function,
+            ..Line::default()
+        });
         let mapping = self.stand_in();
         let index = self.tables.locations.len() as u32;
-        self.tables.locations.push(Location { mapping, first_line, line_count: 1, ..Location::default() });
+        self.tables.locations.push(Location {
+            mapping,
+            first_line,
+            line_count: 1,
+            ..Location::default()
+        });
         let (mapping, function) = (self.mapping_hash(mapping), self.function_hash(function));
         let location = self.seed.location(mapping, 0, false);
-        self.buffers.locations.push(valid(self.seed.push_line(location, function, 0, 0)));
+        self.buffers
+            .locations
+            .push(valid(self.seed.push_line(location, function, 0, 0)));
         index
     }
 
@@ -294,11 +413,20 @@ impl<'a> Symbols<'a> {
 
     /// Ends the use of the symbols; what no sample used stays behind as an empty entry.
     pub(crate) fn finish(self) -> Resolved<'a> {
-        let Self { text, tables, buffers, unknown_mappings, .. } = self;
+        let Self {
+            text,
+            tables,
+            buffers,
+            unknown_mappings,
+            ..
+        } = self;
         for (location, hash) in tables.locations.iter_mut().zip(&mut buffers.locations) {
             if *hash <= BROKEN {
                 *hash = UNRESOLVED;
                 *location = Location::default();
+            }
+            if location.line_count == 0 {
+                location.first_line = 0;
             }
         }
         if tables.mappings.is_empty() && !tables.locations.is_empty() {
@@ -309,7 +437,15 @@ impl<'a> Symbols<'a> {
             tables.lines.clear();
         }
         let used = |indices: &[u32]| {
-            indices.iter().filter(|&&index| buffers.strings.get(index as usize).is_some_and(|&hash| hash != UNRESOLVED)).count() as u64
+            indices
+                .iter()
+                .filter(|&&index| {
+                    buffers
+                        .strings
+                        .get(index as usize)
+                        .is_some_and(|&hash| hash != UNRESOLVED)
+                })
+                .count() as u64
         };
         Resolved {
             repaired_strings: used(text.repaired),
@@ -330,13 +466,25 @@ impl<'a> Symbols<'a> {
 
 /// A hash that is none of the marks.
 const fn valid(hash: u64) -> u64 {
-    if hash <= BROKEN { hash.wrapping_add(2) } else { hash }
+    if hash <= BROKEN {
+        hash.wrapping_add(2)
+    } else {
+        hash
+    }
 }
 
 /// Ids must not be 0 and string indices must be inside of the table, also of symbols that nobody uses.
 fn check(tables: &Tables, strings: usize) -> Result<(), Error> {
-    let inside = |of: &'static str, position: usize, indices: &[StringIndex]| match indices.iter().find(|&&s| s as usize >= strings) {
-        Some(&index) => Err(Error::StringIndex { of, position, index: i64::from(index), strings }),
+    let inside = |of: &'static str, position: usize, indices: &[StringIndex]| match indices
+        .iter()
+        .find(|&&s| s as usize >= strings)
+    {
+        Some(&index) => Err(Error::StringIndex {
+            of,
+            position,
+            index: i64::from(index),
+            strings,
+        }),
         None => Ok(()),
     };
     let zero = |of, ids: &[u64]| match ids.iter().position(|&id| id == 0) {

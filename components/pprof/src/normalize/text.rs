@@ -48,7 +48,9 @@ impl<'a> Text<'a> {
         let shapes = Finder::new(SHAPE);
         let cut_shapes = cut_shapes && shapes.find(region(bytes, spans)).is_some();
         for (span, index) in spans.iter().zip(0..) {
-            let raw = bytes.get(span.start as usize..span.end as usize).unwrap_or_default();
+            let raw = bytes
+                .get(span.start as usize..span.end as usize)
+                .unwrap_or_default();
             let Ok(text) = std::str::from_utf8(raw) else {
                 buffers.repair(index, raw, cut_shapes);
                 strings.push("");
@@ -59,10 +61,17 @@ impl<'a> Text<'a> {
             }
             strings.push(text);
         }
-        let TextBuffers { written, edits, repaired, truncated } = buffers;
+        let TextBuffers {
+            written,
+            edits,
+            repaired,
+            truncated,
+        } = buffers;
         for edit in edits.iter() {
             if let Some(string) = strings.get_mut(edit.index as usize) {
-                *string = written.get(edit.start as usize..edit.end as usize).unwrap_or_default();
+                *string = written
+                    .get(edit.start as usize..edit.end as usize)
+                    .unwrap_or_default();
             }
         }
         if max_length > 0 {
@@ -73,7 +82,11 @@ impl<'a> Text<'a> {
                 }
             }
         }
-        Self { strings, repaired, truncated }
+        Self {
+            strings,
+            repaired,
+            truncated,
+        }
     }
 }
 
@@ -88,21 +101,33 @@ impl TextBuffers {
     fn write(&mut self, index: u32, text: impl FnOnce(&mut String)) {
         let start = self.written.len() as u32;
         text(&mut self.written);
-        self.edits.push(Edit { index, start, end: self.written.len() as u32 });
+        self.edits.push(Edit {
+            index,
+            start,
+            end: self.written.len() as u32,
+        });
     }
 
     #[cold]
     fn repair(&mut self, index: u32, raw: &[u8], cut_shapes: bool) {
         self.repaired.push(index);
         let text = String::from_utf8_lossy(raw);
-        self.write(index, |written| if cut_shapes { without_shapes(&text, written) } else { written.push_str(&text) });
+        self.write(index, |written| {
+            if cut_shapes {
+                without_shapes(&text, written)
+            } else {
+                written.push_str(&text)
+            }
+        });
     }
 }
 
 /// The part of `bytes` in which all strings lie.
 fn region<'a>(bytes: &'a [u8], spans: &[Span]) -> &'a [u8] {
     match spans {
-        [first, .., last] => bytes.get(first.start as usize..last.end as usize).unwrap_or_default(),
+        [first, .., last] => bytes
+            .get(first.start as usize..last.end as usize)
+            .unwrap_or_default(),
         _ => bytes,
     }
 }
@@ -110,7 +135,9 @@ fn region<'a>(bytes: &'a [u8], spans: &[Span]) -> &'a [u8] {
 /// The last `length` bytes, or a few less so that no character is cut.
 fn tail(text: &str, length: usize) -> &str {
     let wanted = text.len().saturating_sub(length);
-    let start = (wanted..=text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(wanted);
+    let start = (wanted..=text.len())
+        .find(|&i| text.is_char_boundary(i))
+        .unwrap_or(wanted);
     text.get(start..).unwrap_or_default()
 }
 
@@ -122,7 +149,10 @@ const SHAPE: &str = "[go.shape.";
 fn without_shapes(text: &str, out: &mut String) {
     let mut rest = text;
     while let Some((before, list)) = rest.find(SHAPE).and_then(|at| rest.split_at_checked(at)) {
-        let Some((_, after)) = closing_bracket(list).and_then(|at| list.split_at_checked(at)) else { break };
+        let Some((_, after)) = closing_bracket(list).and_then(|at| list.split_at_checked(at))
+        else {
+            break;
+        };
         out.push_str(before);
         rest = after;
     }
@@ -147,28 +177,56 @@ fn closing_bracket(list: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn build(strings: &[&[u8]], max_length: usize, cut_shapes: bool) -> (Vec<String>, Vec<u32>, Vec<u32>) {
+    fn build(
+        strings: &[&[u8]],
+        max_length: usize,
+        cut_shapes: bool,
+    ) -> (Vec<String>, Vec<u32>, Vec<u32>) {
         let bytes = strings.concat();
         let mut spans = Vec::new();
         for string in strings {
             let start = spans.last().map_or(0, |last: &Span| last.end);
-            spans.push(Span { start, end: start + string.len() as u32 });
+            spans.push(Span {
+                start,
+                end: start + string.len() as u32,
+            });
         }
         let mut buffers = TextBuffers::default();
         let text = Text::build(&bytes, &spans, max_length, cut_shapes, 0, &mut buffers);
-        (text.strings.iter().map(ToString::to_string).collect(), text.repaired.to_vec(), text.truncated.to_vec())
+        (
+            text.strings.iter().map(ToString::to_string).collect(),
+            text.repaired.to_vec(),
+            text.truncated.to_vec(),
+        )
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_replaced() {
-        let (strings, repaired, _) = build(&[b"", b"ok", &[0xd6, 0x14, 0x50, 0x8c], "é".as_bytes(), &"é".as_bytes()[..1]], 0, false);
-        assert_eq!(strings, ["", "ok", "\u{fffd}\u{14}P\u{fffd}", "é", "\u{fffd}"]);
+        let (strings, repaired, _) = build(
+            &[
+                b"",
+                b"ok",
+                &[0xd6, 0x14, 0x50, 0x8c],
+                "é".as_bytes(),
+                &"é".as_bytes()[..1],
+            ],
+            0,
+            false,
+        );
+        assert_eq!(
+            strings,
+            ["", "ok", "\u{fffd}\u{14}P\u{fffd}", "é", "\u{fffd}"]
+        );
         assert_eq!(repaired, [2, 4]);
     }
 
     #[test]
     fn long_strings_keep_their_end_but_no_half_characters() {
-        let (strings, _, truncated) = build(&[b"", b"abcd", b"abcde", "aéb€".as_bytes(), "€€".as_bytes()], 4, false);
+        let (strings, _, truncated) = build(
+            &[b"", b"abcd", b"abcde", "aéb€".as_bytes(), "€€".as_bytes()],
+            4,
+            false,
+        );
         assert_eq!(strings, ["", "abcd", "bcde", "b€", "€"]);
         assert_eq!(truncated, [2, 3, 4]);
     }
@@ -176,7 +234,10 @@ mod tests {
     #[test]
     fn shape_types_are_cut_with_their_brackets_matched() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(build(&[b"", text.as_bytes(), b"end"], 0, true).0[1], expected);
+            assert_eq!(
+                build(&[b"", text.as_bytes(), b"end"], 0, true).0[1],
+                expected
+            );
             assert_eq!(build(&[b"", text.as_bytes(), b"end"], 0, false).0[1], text);
         };
         check("slices.Sort[go.shape.int]", "slices.Sort");

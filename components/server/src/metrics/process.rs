@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 /// Reads `/proc/self`; what cannot be read is left out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Process;
 
 #[derive(Debug, PartialEq)]

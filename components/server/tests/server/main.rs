@@ -1,4 +1,9 @@
 //! A real server on a port of its own, and real clients.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod lifecycle;
 mod protocols;

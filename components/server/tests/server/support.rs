@@ -76,10 +76,7 @@ async fn label_names(
         _ => {}
     }
     names.push(context.tenant.to_string());
-    Ok(LabelNamesResponse {
-        names,
-        ..Default::default()
-    })
+    Ok(LabelNamesResponse { names })
 }
 
 fn methods(seen: &Arc<Seen>) -> Rpc {

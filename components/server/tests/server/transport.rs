@@ -29,158 +29,170 @@ async fn kind(response: reqwest::Response) -> (u16, String, String) {
     )
 }
 
-#[tokio::test]
-async fn bad_bodies_and_headers() {
+/// A request, and status, media type and Connect code of its answer.
+struct Case {
+    path: &'static str,
+    content_type: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: Vec<u8>,
+    expected: (u16, &'static str, &'static str),
+}
+
+const JSON: &str = "application/json";
+const PROTO: &str = "application/proto";
+const INVALID: (u16, &str, &str) = (400, JSON, "invalid_argument");
+const UNSUPPORTED: (u16, &str, &str) = (415, "", "");
+const BAD_ACCEPT: (u16, &str, &str) = (400, "text/plain", "");
+
+fn case(
+    path: &'static str,
+    content_type: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: impl Into<Vec<u8>>,
+    expected: (u16, &'static str, &'static str),
+) -> Case {
+    Case {
+        path,
+        content_type,
+        headers,
+        body: body.into(),
+        expected,
+    }
+}
+
+async fn check(cases: Vec<Case>) {
     let server = TestServer::start().await;
-    let json = "application/json";
-    let none: &[(&str, &str)] = &[];
-    let cut = gzip(br#"{"series":[]}"#)[..20].to_vec();
-    let invalid = (400, json, "invalid_argument");
-    let cases: Vec<(&str, &str, &[(&str, &str)], Vec<u8>, (u16, &str, &str))> = vec![
-        (PUSH, "application/proto", none, b"hello".to_vec(), invalid),
-        (
-            PUSH,
-            "application/proto",
-            none,
-            b"\x0a\xff\x01".to_vec(),
-            invalid,
-        ),
-        (PUSH, "application/proto", none, vec![], invalid),
-        (PUSH, json, none, b"{".to_vec(), invalid),
-        (PUSH, json, none, b"[]".to_vec(), invalid),
-        (PUSH, json, none, br#"{"series":"x"}"#.to_vec(), invalid),
-        (PUSH, json, none, br#"{"nope":1}"#.to_vec(), invalid),
-        (
-            PUSH,
-            json,
-            none,
-            br#"{"series":[{"samples":[{"rawProfile":"%"}]}]}"#.to_vec(),
-            invalid,
-        ),
-        (PUSH, json, none, vec![], invalid),
-        (PUSH, "Application/JSON", none, b"{}".to_vec(), invalid),
-        (
-            PUSH,
-            "application/json; charset=utf-8",
-            none,
-            b"{}".to_vec(),
-            invalid,
-        ),
-        (
-            PUSH,
-            "application/proto; charset=utf-8",
-            none,
-            vec![],
-            (415, "", ""),
-        ),
-        (PUSH, "text/plain", none, b"x".to_vec(), (415, "", "")),
-        (
-            PUSH,
-            "application/octet-stream",
-            none,
-            b"x".to_vec(),
-            (415, "", ""),
-        ),
-        (
-            PUSH,
-            "application/x-www-form-urlencoded",
-            none,
-            b"x".to_vec(),
-            (415, "", ""),
-        ),
-        (
-            PUSH,
-            json,
-            &[("content-encoding", "br")],
-            b"{}".to_vec(),
-            (501, json, "unimplemented"),
-        ),
-        (
-            PUSH,
-            json,
-            &[("content-encoding", "gzip")],
-            b"{}".to_vec(),
-            invalid,
-        ),
-        (PUSH, json, &[("content-encoding", "gzip")], cut, invalid),
-        (
-            PUSH,
-            json,
-            &[("connect-protocol-version", "2")],
-            b"{}".to_vec(),
-            invalid,
-        ),
-        (
-            PUSH,
-            json,
-            &[("connect-timeout-ms", "x")],
-            b"{}".to_vec(),
-            invalid,
-        ),
-        (
-            PUSH,
-            json,
-            &[("connect-timeout-ms", "99999999999")],
-            b"{}".to_vec(),
-            invalid,
-        ),
-        (
-            LABEL_NAMES,
-            json,
-            &[("accept", "a/b/c;;=")],
-            b"{}".to_vec(),
-            (400, "text/plain", ""),
-        ),
-        (
-            LABEL_NAMES,
-            json,
-            &[("accept", "text/html;;;")],
-            b"{}".to_vec(),
-            (400, "text/plain", ""),
-        ),
-        (
-            LABEL_NAMES,
-            json,
-            &[("accept", "*/*; allow-utf8-labelnames=true")],
-            b"{}".to_vec(),
-            (200, json, ""),
-        ),
-        (LABEL_NAMES, json, none, b"[]".to_vec(), invalid),
-        (
-            LABEL_NAMES,
-            json,
-            none,
-            br#"{"start":"x"}"#.to_vec(),
-            invalid,
-        ),
-        (
-            LABEL_NAMES,
-            json,
-            none,
-            br#"{"start":1.5}"#.to_vec(),
-            invalid,
-        ),
-        (
-            "/querier.v1.QuerierService/SelectHeatmap",
-            json,
-            none,
-            b"{}".to_vec(),
-            (501, json, "unimplemented"),
-        ),
-    ];
-    for (path, content_type, headers, body, (status, media_type, code)) in cases {
-        let mut call = server.post(path, content_type, body.clone());
+    for Case {
+        path,
+        content_type,
+        headers,
+        body,
+        expected: (status, media_type, code),
+    } in cases
+    {
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let mut call = server.post(path, content_type, body);
         for (name, value) in headers {
             call = call.header(*name, *value);
         }
         let got = kind(call.send().await.unwrap()).await;
-        let shown = String::from_utf8_lossy(&body);
-        assert_eq!(
-            got,
-            (status, media_type.into(), code.into()),
-            "{path} {content_type} {headers:?} {shown:?}"
-        );
+        let expected = (status, media_type.into(), code.into());
+        assert_eq!(got, expected, "{path} {content_type} {headers:?} {shown:?}");
     }
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_message() {
+    check(vec![
+        case(PUSH, PROTO, &[], "hello", INVALID),
+        case(PUSH, PROTO, &[], b"\x0a\xff\x01", INVALID),
+        case(PUSH, PROTO, &[], "", INVALID),
+        case(PUSH, JSON, &[], "{", INVALID),
+        case(PUSH, JSON, &[], "[]", INVALID),
+        case(PUSH, JSON, &[], r#"{"series":"x"}"#, INVALID),
+        case(PUSH, JSON, &[], r#"{"nope":1}"#, INVALID),
+        case(
+            PUSH,
+            JSON,
+            &[],
+            r#"{"series":[{"samples":[{"rawProfile":"%"}]}]}"#,
+            INVALID,
+        ),
+        case(PUSH, JSON, &[], "", INVALID),
+        case(LABEL_NAMES, JSON, &[], "[]", INVALID),
+        case(LABEL_NAMES, JSON, &[], r#"{"start":"x"}"#, INVALID),
+        case(LABEL_NAMES, JSON, &[], r#"{"start":1.5}"#, INVALID),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn content_types_and_encodings() {
+    let cut = &gzip(br#"{"series":[]}"#)[..20];
+    let (br, packed) = (
+        &[("content-encoding", "br")],
+        &[("content-encoding", "gzip")],
+    );
+    check(vec![
+        case(PUSH, "Application/JSON", &[], "{}", INVALID),
+        case(PUSH, "application/json; charset=utf-8", &[], "{}", INVALID),
+        case(
+            PUSH,
+            "application/proto; charset=utf-8",
+            &[],
+            "",
+            UNSUPPORTED,
+        ),
+        case(PUSH, "text/plain", &[], "x", UNSUPPORTED),
+        case(PUSH, "application/octet-stream", &[], "x", UNSUPPORTED),
+        case(
+            PUSH,
+            "application/x-www-form-urlencoded",
+            &[],
+            "x",
+            UNSUPPORTED,
+        ),
+        case(PUSH, JSON, br, "{}", (501, JSON, "unimplemented")),
+        case(PUSH, JSON, packed, "{}", INVALID),
+        case(PUSH, JSON, packed, cut, INVALID),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn other_headers() {
+    check(vec![
+        case(
+            PUSH,
+            JSON,
+            &[("connect-protocol-version", "2")],
+            "{}",
+            INVALID,
+        ),
+        case(PUSH, JSON, &[("connect-timeout-ms", "x")], "{}", INVALID),
+        case(
+            PUSH,
+            JSON,
+            &[("connect-timeout-ms", "99999999999")],
+            "{}",
+            INVALID,
+        ),
+        case(
+            LABEL_NAMES,
+            JSON,
+            &[("accept", "a/b/c;;=")],
+            "{}",
+            BAD_ACCEPT,
+        ),
+        case(
+            LABEL_NAMES,
+            JSON,
+            &[("accept", "text/html;;;")],
+            "{}",
+            BAD_ACCEPT,
+        ),
+        case(
+            LABEL_NAMES,
+            JSON,
+            &[("accept", "*/*; allow-utf8-labelnames=true")],
+            "{}",
+            (200, JSON, ""),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn methods_of_the_api_that_are_not_served_say_so() {
+    let server = TestServer::start().await;
+    let path = "/querier.v1.QuerierService/SelectHeatmap";
+    let response = server.post(path, JSON, "{}").send().await.unwrap();
+    assert_eq!(response.status(), 501);
+    let text = response.text().await.unwrap();
+    assert!(
+        text.contains(r#""code":"unimplemented""#) && text.contains("SelectHeatmap"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

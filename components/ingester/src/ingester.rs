@@ -1,0 +1,156 @@
+//! The ingester's life: start, take, stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use phlare_model::TenantId;
+use phlare_phlaredb::{Append, Commit, Database};
+use phlare_tenancy::Overrides;
+use tracing::{error, info};
+
+use crate::config::Config;
+use crate::databases::Databases;
+use crate::directory::DataDirectory;
+use crate::error::Error;
+use crate::metrics::Metrics;
+
+/// What an ingester needs.
+#[derive(Clone, Debug)]
+pub struct Dependencies {
+    /// Limits of series.
+    pub overrides: Overrides,
+    /// Figures of the ingester itself.
+    pub metrics: Metrics,
+    /// What its databases share.
+    pub databases: phlare_phlaredb::Dependencies,
+}
+
+/// Holds the databases of all tenants.
+#[derive(Debug)]
+pub struct Ingester {
+    config: Config,
+    storage: phlare_phlaredb::Config,
+    dependencies: Dependencies,
+    directory: DataDirectory,
+    databases: Databases,
+    /// Tenants whose log is not replayed yet; `usize::MAX` until they are counted.
+    remaining: AtomicUsize,
+    stopping: AtomicBool,
+}
+
+impl Ingester {
+    /// Takes the data directory. Nothing is read before [`Ingester::recover`].
+    ///
+    /// # Errors
+    /// [`Error::Directory`], [`Error::InUse`].
+    pub fn new(config: Config, storage: phlare_phlaredb::Config, dependencies: Dependencies) -> Result<Self, Error> {
+        let directory = DataDirectory::open(&storage.data_path)?;
+        dependencies.metrics.max_tenants.set(gauge(config.max_tenants));
+        dependencies.metrics.head_max_bytes.set(gauge(dependencies.databases.budget.limit()));
+        Ok(Self {
+            config,
+            storage,
+            dependencies,
+            directory,
+            databases: Databases::default(),
+            remaining: AtomicUsize::new(usize::MAX),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Replays the logs of all tenants. Blocks. Until it returns, the ingester refuses profiles.
+    ///
+    /// # Errors
+    /// If a log cannot be read. Damage is no error: it is logged and counted.
+    pub fn recover(&self) -> Result<(), Error> {
+        let tenants = self.directory.tenants()?;
+        self.remaining.store(tenants.len(), Ordering::Release);
+        for tenant in &tenants {
+            self.databases.get_or_open(tenant, |_| self.open(tenant))?;
+            self.remaining.fetch_sub(1, Ordering::Release);
+        }
+        self.dependencies.metrics.tenants.set(gauge(self.databases.len()));
+        if !tenants.is_empty() {
+            info!(tenants = tenants.len(), "logs replayed");
+        }
+        Ok(())
+    }
+
+    /// Why the ingester cannot serve, if so.
+    ///
+    /// # Errors
+    /// [`Error::Starting`], [`Error::Stopping`].
+    pub fn check_ready(&self) -> Result<(), Error> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Error::Stopping);
+        }
+        match self.remaining.load(Ordering::Acquire) {
+            0 => Ok(()),
+            usize::MAX => Err(Error::Starting { remaining: 0 }),
+            remaining => Err(Error::Starting { remaining }),
+        }
+    }
+
+    /// Adds the profiles of one pprof. They may be acknowledged once the returned [`Commit`] has resolved.
+    /// Computes on the calling thread; opens files at a tenant's first profile.
+    ///
+    /// # Errors
+    /// What [`Error`] lists; nothing was stored then.
+    pub fn append(&self, tenant: &TenantId, append: &Append<'_>) -> Result<Commit, Error> {
+        self.check_ready()?;
+        let limits = self.dependencies.overrides.limits(tenant);
+        let max_series = smallest_limit(limits.max_local_series_per_tenant, limits.max_global_series_per_tenant);
+        let database = self.databases.get_or_open(tenant, |tenants| {
+            let limit = self.config.max_tenants;
+            if limit != 0 && tenants >= limit {
+                return Err(Error::Tenants { tenant: tenant.clone(), limit });
+            }
+            let database = self.open(tenant)?;
+            self.dependencies.metrics.tenants.set(gauge(tenants + 1));
+            info!(%tenant, "database made at the tenant's first profile");
+            Ok(database)
+        })?;
+        Ok(database.append(append, max_series)?)
+    }
+
+    /// The database of a tenant, if it has stored anything.
+    #[must_use]
+    pub fn database(&self, tenant: &TenantId) -> Option<Arc<Database>> {
+        self.databases.get(tenant)
+    }
+
+    /// Refuses further profiles, and closes all logs. Blocks.
+    ///
+    /// # Errors
+    /// The first log that could not be closed; all are tried.
+    pub fn stop(&self) -> Result<(), Error> {
+        self.stopping.store(true, Ordering::Release);
+        let mut first = Ok(());
+        for database in self.databases.all() {
+            if let Err(failure) = database.close() {
+                error!(tenant = %database.tenant(), error = %failure, "log not closed");
+                first = first.and(Err(failure.into()));
+            }
+        }
+        first
+    }
+
+    fn open(&self, tenant: &TenantId) -> Result<Database, Error> {
+        let directory = self.directory.of_tenant(tenant);
+        let shared = self.dependencies.databases.clone();
+        let (database, _recovery) = Database::open(&directory, tenant.clone(), &self.storage, shared)?;
+        Ok(database)
+    }
+}
+
+/// The smaller of two limits of which 0 means none.
+fn smallest_limit(a: usize, b: usize) -> usize {
+    match (a, b) {
+        (0, limit) | (limit, 0) => limit,
+        (a, b) => a.min(b),
+    }
+}
+
+fn gauge(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

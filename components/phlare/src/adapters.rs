@@ -1,0 +1,84 @@
+//! Where components meet: each sees the other through a trait of its own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use phlare_distributor::{Durable, Ingest, Refused};
+use phlare_ingester::Ingester;
+use phlare_model::labels::Labels;
+use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
+use phlare_model::tree::Tree;
+use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeSeries};
+use phlare_phlaredb::{Append, Database};
+use phlare_proto::google::v1::Profile;
+use phlare_querier::{Querier, Source};
+use phlare_query_frontend::Answer;
+
+/// The ingester of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalIngester(pub(crate) Arc<Ingester>);
+
+impl Ingest for LocalIngester {
+    fn append(&self, tenant: &TenantId, append: &Append<'_>) -> Result<Durable, Refused> {
+        let commit = self.0.append(tenant, append).map_err(|error| {
+            let reason = error.reason();
+            Refused { status: error.into(), reason }
+        })?;
+        Ok(Box::pin(async move {
+            commit.wait().await.map_err(|error| {
+                let reason = error.reason();
+                Refused { status: error.into(), reason }
+            })
+        }))
+    }
+}
+
+impl Source for LocalIngester {
+    fn database(&self, tenant: &TenantId) -> Option<Arc<Database>> {
+        self.0.database(tenant)
+    }
+}
+
+/// The querier of this process.
+#[derive(Clone)]
+pub(crate) struct LocalQuerier(pub(crate) Querier);
+
+impl fmt::Debug for LocalQuerier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl phlare_query_frontend::Querier for LocalQuerier {
+    fn label_names(&self, tenant: TenantId, query: MetadataQuery) -> Answer<'_, Vec<String>> {
+        Box::pin(async move { self.0.label_names(&tenant, query).await })
+    }
+
+    fn label_values(&self, tenant: TenantId, name: String, query: MetadataQuery) -> Answer<'_, Vec<String>> {
+        Box::pin(async move { self.0.label_values(&tenant, name, query).await })
+    }
+
+    fn series(&self, tenant: TenantId, names: Vec<String>, query: MetadataQuery) -> Answer<'_, Vec<Labels>> {
+        Box::pin(async move { self.0.series(&tenant, names, query).await })
+    }
+
+    fn select_tree(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Tree> {
+        Box::pin(async move { self.0.select_tree(&tenant, query).await })
+    }
+
+    fn select_pprof(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Profile> {
+        Box::pin(async move { self.0.select_pprof(&tenant, query).await })
+    }
+
+    fn select_series(&self, tenant: TenantId, query: SeriesQuery) -> Answer<'_, Vec<TimeSeries>> {
+        Box::pin(async move { self.0.select_series(&tenant, query).await })
+    }
+
+    fn stats(&self, tenant: TenantId) -> Answer<'_, ProfileStats> {
+        Box::pin(async move { Ok(self.0.stats(&tenant)) })
+    }
+
+    fn analyze(&self, tenant: TenantId, query: AnalyzeQuery) -> Answer<'_, Analysis> {
+        Box::pin(async move { self.0.analyze(&tenant, query).await })
+    }
+}

@@ -1,0 +1,271 @@
+//! All settings: one section for each component, the same in YAML and on the command line.
+
+mod expand;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ArgAction;
+use phlare_model::TenantId;
+use phlare_model::time::duration;
+use phlare_tenancy::flag::go_bool;
+use serde::{Deserialize, Serialize};
+
+use crate::yaml;
+
+/// What `-target` may name. `all` is every component in one process.
+const TARGETS: [&str; 1] = ["all"];
+
+/// Settings of the process.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Components to run, separated by commas.
+    #[arg(long = "target", value_name = "LIST", value_delimiter = ',')]
+    #[serde(with = "list")]
+    pub(crate) target: Vec<String>,
+
+    /// Requires the header X-Scope-OrgID, which names the tenant; otherwise all belongs to `anonymous`.
+    #[arg(long = "auth.multitenancy-enabled", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
+    pub(crate) multitenancy_enabled: bool,
+
+    /// Prints where the server listens and how to begin.
+    #[arg(long = "config.show_banner", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
+    pub(crate) show_banner: bool,
+
+    #[command(flatten)]
+    pub(crate) server: phlare_server::Config,
+
+    #[command(flatten)]
+    pub(crate) distributor: phlare_distributor::Config,
+
+    #[command(flatten)]
+    pub(crate) ingester: phlare_ingester::Config,
+
+    #[command(flatten)]
+    pub(crate) pyroscopedb: phlare_phlaredb::Config,
+
+    #[command(flatten)]
+    pub(crate) limits: phlare_tenancy::Limits,
+
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+
+    #[command(flatten)]
+    pub(crate) self_profiling: SelfProfiling,
+}
+
+/// Where blocks go; YAML section `storage`, flags `-storage.*`.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Storage {
+    /// Kind of object store; `filesystem` is a directory.
+    #[arg(long = "storage.backend", value_name = "KIND")]
+    pub(crate) backend: String,
+
+    #[command(flatten)]
+    pub(crate) filesystem: Filesystem,
+}
+
+/// The object store that is a directory.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Filesystem {
+    /// The directory.
+    #[arg(long = "storage.filesystem.dir", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// The process profiles itself; YAML section `self_profiling`, flags `-self-profiling.*`.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SelfProfiling {
+    /// Does not push profiles of the process itself.
+    #[arg(long = "self-profiling.disable-push", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
+    pub(crate) disable_push: bool,
+
+    /// Server that gets the profiles; empty is this one.
+    #[arg(long = "self-profiling.url", value_name = "URL")]
+    pub(crate) url: String,
+
+    /// Tenant that gets the profiles; empty is `anonymous`.
+    #[arg(long = "self-profiling.tenant-id", value_name = "TENANT")]
+    pub(crate) tenant_id: String,
+
+    /// What one profile covers.
+    #[arg(long = "self-profiling.interval", value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub(crate) interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            target: vec!["all".to_owned()],
+            multitenancy_enabled: false,
+            show_banner: true,
+            server: phlare_server::Config::default(),
+            distributor: phlare_distributor::Config::default(),
+            ingester: phlare_ingester::Config::default(),
+            pyroscopedb: phlare_phlaredb::Config::default(),
+            limits: phlare_tenancy::Limits::default(),
+            storage: Storage::default(),
+            self_profiling: SelfProfiling::default(),
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { backend: "filesystem".to_owned(), filesystem: Filesystem::default() }
+    }
+}
+
+impl Default for Filesystem {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./data/bucket") }
+    }
+}
+
+impl Default for SelfProfiling {
+    fn default() -> Self {
+        Self { disable_push: true, url: String::new(), tenant_id: String::new(), interval: Duration::from_secs(15) }
+    }
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("read `-config.file` {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`-config.file` {}: {source}", path.display())]
+    Yaml { path: PathBuf, source: yaml::Error },
+    #[error("`-config.file` {}, line {line}: {problem}", path.display())]
+    Expand { path: PathBuf, line: usize, problem: &'static str },
+    #[error("`target` is {0:?}: this program runs {known}", known = TARGETS.join(", "))]
+    Target(String),
+    #[error("`storage.backend` is {0:?}: this version knows `filesystem`")]
+    Backend(String),
+    #[error("`self_profiling.tenant_id`: {0}")]
+    SelfProfilingTenant(phlare_model::TenantError),
+    #[error("`self_profiling.interval` is {}: between 1s and 10m", phlare_model::time::format_duration(*.0))]
+    SelfProfilingInterval(Duration),
+    #[error(transparent)]
+    Server(#[from] phlare_server::ConfigError),
+    #[error(transparent)]
+    Distributor(#[from] phlare_distributor::ConfigError),
+    #[error(transparent)]
+    Limits(#[from] phlare_tenancy::LimitsError),
+}
+
+impl Config {
+    /// Whether the settings can hold.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if let Some(unknown) = self.target.iter().find(|target| !TARGETS.contains(&target.as_str())) {
+            return Err(Error::Target(unknown.clone()));
+        }
+        if self.storage.backend != "filesystem" {
+            return Err(Error::Backend(self.storage.backend.clone()));
+        }
+        self.self_profiling.tenant()?;
+        let interval = self.self_profiling.interval;
+        if interval < Duration::from_secs(1) || interval > Duration::from_secs(600) {
+            return Err(Error::SelfProfilingInterval(interval));
+        }
+        self.server.validate()?;
+        self.distributor.validate()?;
+        self.limits.validate()?;
+        Ok(())
+    }
+
+    /// As YAML, which reads back to equal settings.
+    pub(crate) fn to_yaml(&self) -> String {
+        yaml::write(self)
+    }
+}
+
+impl SelfProfiling {
+    /// Whose profiles they are.
+    pub(crate) fn tenant(&self) -> Result<TenantId, Error> {
+        match self.tenant_id.as_str() {
+            "" => Ok(TenantId::anonymous()),
+            id => TenantId::parse(id).map_err(Error::SelfProfilingTenant),
+        }
+    }
+}
+
+/// Reads settings from a file.
+pub(crate) fn load(path: &Path, expand_env: bool) -> Result<Config, Error> {
+    let path = path.to_owned();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(Error::Read { path, source }),
+    };
+    let text = match expand_env {
+        true => expand::expand(&text, |name| std::env::var(name).ok())
+            .map_err(|(line, problem)| Error::Expand { path: path.clone(), line, problem })?,
+        false => text,
+    };
+    yaml::read(&text).map_err(|source| Error::Yaml { path, source })
+}
+
+/// The targets, one a line; `*` marks what `all` consists of.
+pub(crate) fn modules() -> String {
+    let parts = ["distributor", "ingester", "querier", "query-frontend"];
+    let parts = parts.iter().map(|part| format!("{part} * (runs in `all`)\n"));
+    format!("all\n{}", parts.collect::<String>())
+}
+
+/// Upstream writes the list of targets as one text with commas; a YAML list is taken, too.
+mod list {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        List(Vec<String>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&list.join(","))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            Either::List(list) => list,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_settings_read_back_equal() {
+        let mut config = Config::default();
+        config.server.http_listen_port = 1234;
+        config.limits.max_global_series_per_tenant = 7;
+        config.self_profiling.interval = Duration::from_secs(90);
+        assert_eq!(yaml::read::<Config>(&config.to_yaml()).unwrap(), config);
+    }
+
+    #[test]
+    fn defaults_can_hold() {
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn the_reference_of_settings_is_what_defaults_are() {
+        insta::assert_snapshot!(Config::default().to_yaml());
+    }
+}

@@ -1,0 +1,202 @@
+//! Start and stop: components in the order of their dependencies, and back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use phlare_distributor::Distributor;
+use phlare_ingester::Ingester;
+use phlare_model::{Clock, SystemClock};
+use phlare_phlaredb::{MemoryBudget, wal};
+use phlare_pprof::Seed;
+use phlare_querier::Querier;
+use phlare_query_frontend::QueryFrontend;
+use phlare_server::{Health, Inbound, Offload, Parts, Registry, Rpc, Server, TenantMode};
+use phlare_tenancy::Overrides;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::adapters::{LocalIngester, LocalQuerier};
+use crate::config::Config;
+use crate::profiler::Profiler;
+use crate::self_profiling::SelfProfiling;
+use crate::{logging, routes, ui};
+
+/// Threads that serve sockets; computing has a pool of its own.
+const SOCKET_THREADS: usize = 2;
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    logging::begin(&config.server);
+    check_bucket(&config.storage.filesystem.dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SOCKET_THREADS)
+        .enable_all()
+        .build()
+        .context("start the threads of the server")?;
+    runtime.block_on(serve(config))
+}
+
+/// Blocks will go there: whether that is possible is known at the start, not hours later.
+fn check_bucket(directory: &Path) -> anyhow::Result<()> {
+    let probe = directory.join(".phlare-write-check");
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| format!("directory {} (`-storage.filesystem.dir`)", directory.display()))
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let mut stop = StopSignal::listen()?;
+    let system = System::build(config)?;
+    let listener = phlare_server::bind(&config.server).await?;
+    let address = listener.local_addr().context("address of the listener")?;
+    if config.show_banner {
+        ui::welcome(config, address);
+    }
+    info!(%address, version = env!("CARGO_PKG_VERSION"), target = config.target.join(","), "started");
+
+    let shutdown = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    if !config.self_profiling.disable_push {
+        let pushing = system.self_profiling(config, &listener)?;
+        tasks.spawn(pushing.run(shutdown.clone()));
+    }
+    let ingester = Arc::clone(&system.ingester);
+    let mut recovering = tokio::task::spawn_blocking(move || ingester.recover());
+    let serving = system.server.run(listener, shutdown.clone());
+    let mut serving = std::pin::pin!(serving);
+
+    let mut recovered = false;
+    let outcome = loop {
+        tokio::select! {
+            () = &mut serving => break Ok(()),
+            name = stop.received() => {
+                info!(signal = name, "stopping");
+                break Ok(());
+            }
+            ended = &mut recovering, if !recovered => match ended.context("replay of the logs") {
+                Ok(Ok(())) => recovered = true,
+                Ok(Err(error)) => break Err(error.into()),
+                Err(error) => break Err(error),
+            },
+        }
+    };
+    shutdown.cancel();
+    serving.await;
+    while tasks.join_next().await.is_some() {}
+    let ingester = system.ingester;
+    let stopped = tokio::task::spawn_blocking(move || ingester.stop()).await.context("close the logs")?;
+    info!("stopped");
+    outcome.and(stopped.map_err(Into::into))
+}
+
+/// The components, connected.
+struct System {
+    ingester: Arc<Ingester>,
+    server: Server,
+    profiler: Profiler,
+}
+
+impl System {
+    fn build(config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut registry = Registry::default();
+        let metrics = phlare_server::Metrics::register(&mut registry);
+        let offload = Offload::new("cpu", config.server.cpu_threads, config.server.cpu_queue, &metrics)?;
+        let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
+        let overrides = Overrides::fixed(config.limits.clone());
+        let seed = Seed::random();
+        let health = Health::new();
+
+        let ingester = Arc::new(Ingester::new(
+            config.ingester.clone(),
+            config.pyroscopedb.clone(),
+            phlare_ingester::Dependencies {
+                overrides: overrides.clone(),
+                metrics: phlare_ingester::Metrics::register(&mut registry),
+                databases: phlare_phlaredb::Dependencies {
+                    clock: Arc::clone(&clock),
+                    metrics: phlare_phlaredb::Metrics::register(&mut registry),
+                    budget: Arc::new(MemoryBudget::new(config.pyroscopedb.head_max_bytes)),
+                    committer: wal::Committer::default(),
+                    seed,
+                },
+            },
+        )?);
+        let checked = Arc::clone(&ingester);
+        health.register("ingester", move || checked.check_ready().map_err(|error| error.to_string()));
+        let local = Arc::new(LocalIngester(Arc::clone(&ingester)));
+
+        let distributor = Distributor::new(
+            config.distributor.clone(),
+            phlare_distributor::Dependencies {
+                replica: Arc::clone(&local) as Arc<dyn phlare_distributor::Ingest>,
+                overrides: overrides.clone(),
+                offload: offload.clone(),
+                inbound: inbound.clone(),
+                clock: Arc::clone(&clock),
+                seed,
+                metrics: phlare_distributor::Metrics::register(&mut registry),
+            },
+        );
+        let querier_metrics = phlare_querier::Metrics::register(&mut registry);
+        let querier = LocalQuerier(Querier::new(local, offload.clone(), querier_metrics));
+        let frontend = QueryFrontend::new(phlare_query_frontend::Deps {
+            querier: Arc::new(querier),
+            overrides,
+            clock: Arc::clone(&clock),
+            offload: offload.clone(),
+            metrics: phlare_query_frontend::Metrics::register(&mut registry),
+        });
+
+        let mut rpc = Rpc::new();
+        distributor.register(&mut rpc);
+        frontend.register(&mut rpc);
+        let profiler = Profiler::new(clock);
+        let routes = Router::new().merge(distributor.routes()).merge(frontend.routes()).merge(routes::routes(config));
+        let tenants = if config.multitenancy_enabled { TenantMode::Multi } else { TenantMode::Single };
+        let slow_routes = routes::debug_routes(profiler.clone(), offload.clone());
+        let parts = Parts { tenants, metrics, registry, health, offload, inbound, rpc, routes, slow_routes };
+        Ok(Self { ingester, server: Server::new(config.server.clone(), parts), profiler })
+    }
+
+    fn self_profiling(&self, config: &Config, listener: &TcpListener) -> anyhow::Result<SelfProfiling> {
+        let settings = &config.self_profiling;
+        let url = match settings.url.as_str() {
+            "" => format!("http://127.0.0.1:{}", listener.local_addr()?.port()),
+            url => url.to_owned(),
+        };
+        Ok(SelfProfiling {
+            profiler: self.profiler.clone(),
+            url,
+            tenant: settings.tenant()?,
+            interval: settings.interval,
+            target: config.target.join(","),
+        })
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct StopSignal {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

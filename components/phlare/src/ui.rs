@@ -1,0 +1,44 @@
+//! What people at a terminal see: answers on standard output, talk on standard error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one module that prints")]
+
+use std::net::SocketAddr;
+
+use crate::config::Config;
+
+/// Prints what was asked for.
+pub(crate) fn answer(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+/// One line: what failed, and why.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+    eprintln!("phlare: {line}");
+}
+
+/// Where the server listens, where data goes, how to begin.
+pub(crate) fn welcome(config: &Config, address: SocketAddr) {
+    let url = format!("http://{}", reachable(address));
+    let tenancy = match config.multitenancy_enabled {
+        true => "\n  tenants       named by the header X-Scope-OrgID",
+        false => "",
+    };
+    eprintln!(
+        "Phlare {version} is up.
+  listens on    {url}  (HTTP, Connect, gRPC and gRPC-web)
+  keeps data in {data}{tenancy}
+
+Send a first profile, and look at it:
+  curl --data 'main;work 7' '{url}/ingest?name=hello.cpu'
+  curl '{url}/pyroscope/render?query=process_cpu:cpu:nanoseconds:cpu:nanoseconds%7B%7D&from=now-1h'
+Add {url} to Grafana as a data source of type Grafana Pyroscope.
+",
+        version = env!("CARGO_PKG_VERSION"),
+        data = config.pyroscopedb.data_path.display(),
+    );
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}

@@ -1,0 +1,65 @@
+//! Cumulative profiles turned into differences (api.md 8.5).
+//!
+//! Go's allocation profiles count from the start of the process. What is stored is what happened since
+//! the previous profile of the series.
+
+use rustc_hash::FxHashMap;
+
+use crate::chunk::Sample;
+use crate::symbols::StacktraceId;
+
+/// The highest value seen for every stack trace of one series; 12 bytes and overhead each.
+#[derive(Debug, Default)]
+pub(crate) struct Cumulative {
+    highest: Option<FxHashMap<StacktraceId, u64>>,
+}
+
+impl Cumulative {
+    /// Replaces cumulative samples by what was added since the previous profile. Nothing is left of a
+    /// series' first profile, nor of one in which a value fell: the process has restarted.
+    pub(crate) fn difference(&mut self, samples: &mut Vec<Sample>) {
+        let Some(highest) = &mut self.highest else {
+            self.restart(samples);
+            return;
+        };
+        let before = |sample: &Sample| highest.get(&sample.stacktrace).copied().unwrap_or_default();
+        if samples.iter().any(|sample| sample.value < before(sample)) {
+            self.restart(samples);
+            return;
+        }
+        samples.retain_mut(|sample| {
+            let previous = highest.insert(sample.stacktrace, sample.value).unwrap_or_default();
+            sample.value -= previous;
+            sample.value > 0
+        });
+    }
+
+    fn restart(&mut self, samples: &mut Vec<Sample>) {
+        self.highest = Some(samples.drain(..).map(|sample| (sample.stacktrace, sample.value)).collect());
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.highest.as_ref().map_or(0, |highest| highest.capacity() * 17)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_of_cumulative_profiles() {
+        let mut state = Cumulative::default();
+        let mut check = |cumulative: &[(u32, u64)], expected: &[(u32, u64)]| {
+            let sample = |&(stacktrace, value): &(u32, u64)| Sample { stacktrace, value, span_id: 0, trace_id: [0; 16] };
+            let mut samples: Vec<_> = cumulative.iter().map(sample).collect();
+            state.difference(&mut samples);
+            assert_eq!(samples, expected.iter().map(sample).collect::<Vec<_>>());
+        };
+        check(&[(1, 10), (2, 5)], &[]);
+        check(&[(1, 15), (2, 5), (3, 7)], &[(1, 5), (3, 7)]);
+        check(&[(1, 15), (3, 8)], &[(3, 1)]);
+        check(&[(1, 2)], &[]);
+        check(&[(1, 3), (2, 1)], &[(1, 1), (2, 1)]);
+    }
+}
