@@ -23,5 +23,5 @@ mod workspace;
 pub use error::{BadReference, Error};
 pub use hash::Seed;
 pub use normalized::Normalized;
-pub use options::{Options, OverLimit, ScriptNames};
+pub use options::{KeepType, Options, OverLimit, ScriptNames};
 pub use workspace::{Decoded, Workspace};

@@ -26,7 +26,7 @@ pub struct Options<'a> {
     pub max_symbol_length: usize,
 
     /// Which sample types (kind, unit) to keep; `None` keeps all.
-    pub keep_type: Option<&'a dyn Fn(&str, &str) -> bool>,
+    pub keep_type: Option<KeepType<'a>>,
 
     /// Repairs of what Go's profilers write: shape type parameters, stacks cut at the profiler's own limit.
     pub go_fixes: bool,
@@ -37,6 +37,9 @@ pub struct Options<'a> {
     /// Writes `-` in the names of sample types as `_` instead of refusing it (.NET).
     pub rename_dashes: bool,
 }
+
+/// Says of a sample type, by kind and unit, whether to keep it.
+pub type KeepType<'a> = &'a dyn Fn(&str, &str) -> bool;
 
 /// What happens to a profile with more samples than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

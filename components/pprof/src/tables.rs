@@ -3,7 +3,10 @@
 //! Fields may come in any order; of a field that may occur once the last one wins, unknown fields are
 //! passed over. Samples are only located: they are read when all symbols are known.
 
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 use crate::normalized::{Function, Line, Location, Mapping, StringIndex};
 use crate::reuse::reset;

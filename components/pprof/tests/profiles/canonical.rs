@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use phlare_pprof::normalized::{HAS_FUNCTIONS, NO_TRACE};
 use phlare_pprof::{Normalized, Options};
-use phlare_proto::google::v1::{Location, Mapping, Profile};
+use phlare_proto::google::v1::{Function, Location, Mapping, Profile, Sample};
 
 /// Name, system name, file, start line, line, column.
 type CanonicalLine = (String, String, String, i64, i64, i64);
@@ -142,77 +142,22 @@ fn check_promises(n: &Normalized<'_>) {
 /// What the message says, by the rules of api.md 8.3 and our differences, in the plainest way. Limits of samples and
 /// lengths and all repairs are left out.
 pub(crate) fn of_message(p: &Profile, options: &Options<'_>) -> Canonical {
-    let text = |index: i64| {
-        usize::try_from(index)
-            .ok()
-            .and_then(|i| p.string_table.get(i))
-            .cloned()
-            .unwrap_or_default()
-    };
-    // Collecting into a map: of equal ids the last one counts.
-    let locations: HashMap<u64, &Location> = p.location.iter().map(|l| (l.id, l)).collect();
-    let mappings: HashMap<u64, &Mapping> = p
-        .mapping
-        .iter()
-        .filter(|m| m.id != 0)
-        .map(|m| (m.id, m))
-        .collect();
-    let functions: HashMap<u64, _> = p.function.iter().map(|f| (f.id, f)).collect();
-    let frame = |id: &u64| -> Option<CanonicalFrame> {
-        let location = locations.get(id)?;
-        let mut lines = Vec::new();
-        for line in &location.line {
-            let f = functions.get(&line.function_id)?;
-            lines.push((
-                text(f.name),
-                text(f.system_name),
-                text(f.filename),
-                f.start_line,
-                line.line,
-                line.column,
-            ));
-        }
-        if lines.is_empty() && location.address == 0 {
-            return None;
-        }
-        let stand_in = Mapping::default();
-        let m = mappings
-            .get(&location.mapping_id)
-            .copied()
-            .unwrap_or(&stand_in);
-        let bits = [
-            (m.has_functions, HAS_FUNCTIONS),
-            (m.has_filenames, 4),
-            (m.has_line_numbers, 2),
-            (m.has_inline_frames, 1),
-        ];
-        let flags = bits
-            .iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, bit)| bit)
-            .sum();
-        let keep = |address: u64| if m.has_functions { 0 } else { address };
-        let mapping = (
-            keep(m.memory_start),
-            keep(m.memory_limit),
-            keep(m.file_offset),
-            text(m.filename),
-            text(m.build_id),
-            flags,
-        );
-        Some((mapping, keep(location.address), location.is_folded, lines))
+    let message = Message {
+        strings: &p.string_table,
+        // Collecting into a map: of equal ids the last one counts.
+        locations: p.location.iter().map(|l| (l.id, l)).collect(),
+        mappings: p.mapping.iter().map(|m| (m.id, m)).collect(),
+        functions: p.function.iter().map(|f| (f.id, f)).collect(),
     };
     let mut rows = Canonical::new();
     for sample in &p.sample {
         let values: Vec<i64> = sample.value.iter().map(|&v| v.max(0)).collect();
-        let cut = if options.max_depth > 0 {
-            sample.location_id.len().saturating_sub(options.max_depth)
-        } else {
-            0
-        };
-        let Some(frames) = sample.location_id[cut..]
-            .iter()
-            .map(frame)
+        let depth = sample.location_id.len();
+        let excess = depth.saturating_sub(options.max_depth);
+        let cut = if options.max_depth > 0 { excess } else { 0 };
+        let stack = sample.location_id[cut..].iter();
+        let Some(frames) = stack
+            .map(|id| message.frame(*id))
             .collect::<Option<Vec<_>>>()
         else {
             continue;
@@ -220,25 +165,7 @@ pub(crate) fn of_message(p: &Profile, options: &Options<'_>) -> Canonical {
         if values.iter().all(|&v| v == 0) {
             continue;
         }
-        let texts = || {
-            sample
-                .label
-                .iter()
-                .filter(|l| l.str != 0)
-                .map(|l| (text(l.key), text(l.str)))
-        };
-        let special = ["span_id", "profile_id", "trace_id"];
-        let mut labels: Vec<_> = texts()
-            .filter(|(k, v)| !k.is_empty() && !v.is_empty() && !special.contains(&k.as_str()))
-            .collect();
-        labels.sort();
-        labels.dedup();
-        let last = |key: &str| texts().filter(|(k, _)| k == key).last().map(|(_, v)| v);
-        let span = last("span_id")
-            .or_else(|| last("profile_id"))
-            .and_then(|v| bytes::<8>(&v))
-            .map_or(0, u64::from_le_bytes);
-        let trace = last("trace_id").and_then(|v| bytes::<16>(&v));
+        let (labels, span, trace) = message.labels(sample);
         let sums = rows
             .entry((labels, span, trace, frames))
             .or_insert_with(|| vec![0; values.len()]);
@@ -247,6 +174,87 @@ pub(crate) fn of_message(p: &Profile, options: &Options<'_>) -> Canonical {
         }
     }
     rows
+}
+
+/// A decoded message by id.
+struct Message<'p> {
+    strings: &'p [String],
+    locations: HashMap<u64, &'p Location>,
+    mappings: HashMap<u64, &'p Mapping>,
+    functions: HashMap<u64, &'p Function>,
+}
+
+impl Message<'_> {
+    fn text(&self, index: i64) -> String {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        self.strings.get(index).cloned().unwrap_or_default()
+    }
+
+    fn frame(&self, id: u64) -> Option<CanonicalFrame> {
+        let location = self.locations.get(&id)?;
+        let mut lines = Vec::new();
+        for line in &location.line {
+            let f = self.functions.get(&line.function_id)?;
+            let [name, system_name, filename] =
+                [f.name, f.system_name, f.filename].map(|s| self.text(s));
+            lines.push((
+                name,
+                system_name,
+                filename,
+                f.start_line,
+                line.line,
+                line.column,
+            ));
+        }
+        if lines.is_empty() && location.address == 0 {
+            return None;
+        }
+        let m = match self.mappings.get(&location.mapping_id) {
+            Some(m) if m.id != 0 => **m,
+            _ => Mapping::default(),
+        };
+        let mut flags = if m.has_functions { HAS_FUNCTIONS } else { 0 };
+        for (set, bit) in [
+            (m.has_filenames, 4),
+            (m.has_line_numbers, 2),
+            (m.has_inline_frames, 1),
+        ] {
+            flags |= if set { bit } else { 0 };
+        }
+        let keep = |address: u64| if m.has_functions { 0 } else { address };
+        let [start, limit, offset] = [m.memory_start, m.memory_limit, m.file_offset].map(keep);
+        let mapping = (
+            start,
+            limit,
+            offset,
+            self.text(m.filename),
+            self.text(m.build_id),
+            flags,
+        );
+        Some((mapping, keep(location.address), location.is_folded, lines))
+    }
+
+    /// Labels, span and trace.
+    fn labels(&self, sample: &Sample) -> (Vec<(String, String)>, u64, Option<[u8; 16]>) {
+        let mut labels = Vec::new();
+        let (mut span, mut old_span, mut trace) = (None, None, None);
+        for label in sample.label.iter().filter(|l| l.str != 0) {
+            let (key, text) = (self.text(label.key), self.text(label.str));
+            match key.as_str() {
+                "" => {}
+                "span_id" => span = Some(text),
+                "profile_id" => old_span = Some(text),
+                "trace_id" => trace = Some(text),
+                _ if text.is_empty() => {}
+                _ => labels.push((key, text)),
+            }
+        }
+        labels.sort();
+        labels.dedup();
+        let span = span.or(old_span).and_then(|text| bytes::<8>(&text));
+        let trace = trace.and_then(|text| bytes::<16>(&text));
+        (labels, span.map_or(0, u64::from_le_bytes), trace)
+    }
 }
 
 fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
