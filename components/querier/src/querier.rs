@@ -17,8 +17,11 @@ use crate::metrics::Metrics;
 
 /// Where the databases are.
 pub trait Source: Send + Sync {
-    /// The database of a tenant, if it has stored anything.
-    fn database(&self, tenant: &TenantId) -> Option<Arc<Database>>;
+    /// The database of a tenant; `None` if nothing was ever stored for it.
+    ///
+    /// # Errors
+    /// `Unavailable` while that is not known, for example while logs are read back: an answer would have a gap.
+    fn database(&self, tenant: &TenantId) -> Result<Option<Arc<Database>>, Status>;
 }
 
 /// Answers queries. A tenant without a database gets the answers of an empty one.
@@ -53,7 +56,7 @@ impl Querier {
     /// Names of the labels of matching series, sorted.
     ///
     /// # Errors
-    /// As all queries: `Unavailable` if too many queries wait for a processor.
+    /// As all queries: those of [`Source::database`], and `Unavailable` if too many queries wait for a processor.
     #[instrument(skip_all, fields(%tenant))]
     pub async fn label_names(
         &self,
@@ -159,16 +162,18 @@ impl Querier {
     }
 
     /// Times of the oldest and the newest profile. O(1).
-    #[must_use]
-    pub fn stats(&self, tenant: &TenantId) -> ProfileStats {
+    ///
+    /// # Errors
+    /// Those of [`Source::database`].
+    pub fn stats(&self, tenant: &TenantId) -> Result<ProfileStats, Status> {
         let stats = self
             .source
-            .database(tenant)
+            .database(tenant)?
             .map(|database| database.stats());
         let times = stats.and_then(|stats| stats.oldest_ms.zip(stats.newest_ms));
-        ProfileStats {
+        Ok(ProfileStats {
             times: times.map(|(start_ms, end_ms)| TimeRange { start_ms, end_ms }),
-        }
+        })
     }
 
     async fn ask<T: Default + Send + 'static>(
@@ -178,7 +183,7 @@ impl Querier {
         work: impl FnOnce(&Database) -> T + Send + 'static,
     ) -> Result<T, Status> {
         let begun = Instant::now();
-        let Some(database) = self.source.database(tenant) else {
+        let Some(database) = self.source.database(tenant)? else {
             return Ok(T::default());
         };
         let answer = self.offload.run(move || work(&database)).await?;
@@ -186,3 +191,6 @@ impl Querier {
         Ok(answer)
     }
 }
+
+#[cfg(test)]
+mod tests;
