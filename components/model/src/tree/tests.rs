@@ -277,7 +277,7 @@ fn names_that_are_no_utf8_are_repaired() {
 
 #[test]
 fn hostile_bytes_never_panic() {
-    bolero::check!().for_each(|bytes: &[u8]| {
+    bolero::check!(name = "tree").for_each(|bytes: &[u8]| {
         if let Ok(tree) = Tree::from_bytes(bytes) {
             assert_eq!(
                 Tree::from_bytes(&tree.to_bytes()).unwrap().total(),
