@@ -100,14 +100,14 @@ impl Distributor {
                 .map(|sample| &sample.raw)
         };
         if raw()
-            .map(|raw| claimed_size(raw))
+            .map(|raw| claimed_size(raw, &limits))
             .fold(0, usize::saturating_add)
             > body.limit()
         {
             let error = body.exceeded();
             for raw in raw() {
                 self.metrics()
-                    .discarded(tenant, error.reason(), claimed_size(raw));
+                    .discarded(tenant, error.reason(), claimed_size(raw, &limits));
             }
             return Err(Failures::of_request(error));
         }
@@ -191,7 +191,7 @@ impl Distributor {
                         self.metrics().discarded(
                             &work.tenant,
                             error.reason(),
-                            claimed_size(&sample.raw),
+                            claimed_size(&sample.raw, &work.limits),
                         );
                         outcomes.push((item, Outcome::from(error)));
                         continue;
@@ -254,12 +254,23 @@ async fn settled(item: Item, durable: Durable, limit: Duration) -> Result<(), (I
     }
 }
 
-/// The uncompressed size as the profile itself claims it, before anything is inflated.
-fn claimed_size(raw: &[u8]) -> usize {
+/// The uncompressed size as the profile itself claims it, before anything is inflated. A claim that cannot
+/// be true, or of more than a profile may have, says nothing: that profile is damaged and refused alone.
+fn claimed_size(raw: &[u8], limits: &Limits) -> usize {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
-    match raw.last_chunk::<4>() {
-        Some(&trailer) if raw.starts_with(&GZIP) => u32::from_le_bytes(trailer) as usize,
-        _ => raw.len(),
+    const LARGEST_RATIO: usize = 1032;
+    let (Some(&trailer), true) = (raw.last_chunk::<4>(), raw.starts_with(&GZIP)) else {
+        return raw.len();
+    };
+    let claim = u32::from_le_bytes(trailer) as usize;
+    let largest = match limits.max_profile_size_bytes {
+        0 => usize::MAX,
+        limit => limit,
+    };
+    if claim <= largest && claim <= raw.len().saturating_mul(LARGEST_RATIO) {
+        claim
+    } else {
+        raw.len()
     }
 }
 
@@ -355,8 +366,12 @@ mod tests {
 
     #[test]
     fn gzip_claims_its_size() {
-        assert_eq!(claimed_size(b"\x1f\x8bxxxxxxxx\x00\x01\x00\x00"), 256);
-        assert_eq!(claimed_size(b"plain"), 5);
-        assert_eq!(claimed_size(b"\x1f\x8b"), 2);
+        let claimed = |raw: &[u8]| claimed_size(raw, &Limits::default());
+        assert_eq!(claimed(b"\x1f\x8bxxxxxxxx\x00\x01\x00\x00"), 256);
+        assert_eq!(claimed(b"plain"), 5);
+        assert_eq!(claimed(b"\x1f\x8b"), 2);
+        // Cut: the last four bytes are anything.
+        assert_eq!(claimed(b"\x1f\x8bxxxxxxxxxxxx"), 14);
+        assert_eq!(claimed(b"\x1f\x8b\x00\x00\x10\x00"), 6);
     }
 }

@@ -214,6 +214,7 @@ impl Stacks {
             profile.function.push(pprof::Function {
                 id,
                 name,
+                system_name: name,
                 ..Default::default()
             });
             profile.location.push(pprof::Location {
