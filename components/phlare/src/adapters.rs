@@ -13,6 +13,7 @@ use phlare_phlaredb::{Append, Database};
 use phlare_proto::google::v1::Profile;
 use phlare_querier::{Querier, Source};
 use phlare_query_frontend::Answer;
+use phlare_server::Status;
 
 /// The ingester of this process.
 #[derive(Clone, Debug)]
@@ -34,8 +35,10 @@ impl Ingest for LocalIngester {
 }
 
 impl Source for LocalIngester {
-    fn database(&self, tenant: &TenantId) -> Option<Arc<Database>> {
-        self.0.database(tenant)
+    /// Answers without what is still being replayed would have gaps: until all is there, there is none.
+    fn database(&self, tenant: &TenantId) -> Result<Option<Arc<Database>>, Status> {
+        self.0.check_ready()?;
+        Ok(self.0.database(tenant))
     }
 }
 
@@ -75,7 +78,7 @@ impl phlare_query_frontend::Querier for LocalQuerier {
     }
 
     fn stats(&self, tenant: TenantId) -> Answer<'_, ProfileStats> {
-        Box::pin(async move { Ok(self.0.stats(&tenant)) })
+        Box::pin(async move { self.0.stats(&tenant) })
     }
 
     fn analyze(&self, tenant: TenantId, query: AnalyzeQuery) -> Answer<'_, Analysis> {

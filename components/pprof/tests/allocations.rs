@@ -1,6 +1,7 @@
 //! How often a warm workspace allocates.
 
 #![expect(unsafe_code, reason = "counting allocations needs an allocator")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

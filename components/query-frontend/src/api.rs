@@ -95,3 +95,37 @@ impl QueryFrontend {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use phlare_proto::METHODS;
+
+    use super::*;
+    use crate::testing::{Store, over};
+
+    #[tokio::test]
+    async fn every_query_method_is_served() {
+        let mut rpc = Rpc::new();
+        over(&Arc::new(Store::default())).register(&mut rpc);
+        let served = format!("{rpc:?}");
+        let queries = METHODS
+            .iter()
+            .filter(|method| method.path.starts_with("querier.v1.QuerierService/"));
+        let missing: Vec<&str> = queries
+            .map(|method| method.path)
+            .filter(|path| !served.contains(&format!("{path:?}")))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[tokio::test]
+    async fn a_query_that_is_given_up_is_no_longer_in_progress() {
+        let frontend = over(&Arc::new(Store::default()));
+        let running = frontend.metrics().start();
+        assert_eq!(frontend.metrics().figures("unsupported").0, 1);
+        drop(running);
+        assert_eq!(frontend.metrics().figures("unsupported").0, 0);
+    }
+}

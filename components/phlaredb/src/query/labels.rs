@@ -45,7 +45,6 @@ impl Database {
                 [] => series.labels.clone(),
                 names => series.labels.project(names),
             })
-            .filter(|labels| !labels.is_empty())
             .collect();
         sets.into_iter().collect()
     }

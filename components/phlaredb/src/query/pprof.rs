@@ -36,7 +36,8 @@ struct Builder<'a> {
     /// By id in the head, the position + 1; 0 is not used yet.
     locations: Vec<u64>,
     functions: FxHashMap<u32, u64>,
-    mappings: FxHashMap<u32, u64>,
+    /// By size, offset and file.
+    mappings: FxHashMap<(u64, u64, StringId), u64>,
     other: Option<u64>,
 }
 
@@ -54,33 +55,40 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds every stack trace below the call site; with a limit of nodes, the leaf side of those that
-    /// reach into cut nodes becomes `other`.
+    /// Adds every stack trace below the call site. With a limit of nodes, a stack trace that reaches into
+    /// cut nodes ends with the first location there, and `other` stands for what called it further.
     fn add(&mut self, values: &Values, site: &CallSite, max_nodes: i64) {
         let kept = kept_calls(self.symbols, values, site, max_nodes);
         let calls = self.symbols.stacks.calls();
-        let mut cut: FxHashMap<StacktraceId, u64> = FxHashMap::default();
+        let mut cut: FxHashMap<StacktraceId, (StacktraceId, u64)> = FxHashMap::default();
         for (stacktrace, value) in values.iter().filter(|&(id, _)| site.keeps(calls[id as usize])) {
-            let Some(kept) = &kept else {
-                self.push_stacktrace(stacktrace, value);
-                continue;
-            };
-            let mut node = stacktrace;
-            while node != 0 && !kept[calls[node as usize] as usize] {
-                node = self.symbols.stacks.parent(node);
-            }
-            if node == stacktrace {
+            let end = kept.as_ref().map_or(stacktrace, |kept| self.first_cut(stacktrace, kept));
+            if end == stacktrace {
                 self.push_stacktrace(stacktrace, value);
             } else {
-                let sum = cut.entry(node).or_default();
+                let (_, sum) = cut.entry(end).or_insert((stacktrace, 0));
                 *sum = sum.saturating_add(value);
             }
         }
-        for (node, value) in cut {
-            let mut frames = vec![self.other_location()];
-            self.frames(node, &mut frames);
+        for (end, (example, value)) in cut {
+            let mut frames = vec![0];
+            self.frames(end, &mut frames);
+            frames[0] = self.other_location(example);
             self.push(frames, value);
         }
+    }
+
+    /// The part of a stack trace that stays: up to the first location that is not kept, or nothing if
+    /// that is its root.
+    fn first_cut(&self, stacktrace: StacktraceId, kept: &[bool]) -> StacktraceId {
+        let stacks = &self.symbols.stacks;
+        let mut end = stacktrace;
+        let mut node = stacktrace;
+        while node != 0 && !kept[stacks.call(node) as usize] {
+            end = node;
+            node = stacks.parent(node);
+        }
+        if node == 0 && end != 0 { 0 } else { end }
     }
 
     fn push_stacktrace(&mut self, stacktrace: StacktraceId, value: u64) {
@@ -181,11 +189,15 @@ impl<'a> Builder<'a> {
         id
     }
 
+    /// Mappings that differ only in their place or their flags are one (api.md 8.4).
     fn mapping(&mut self, mapping: u32) -> u64 {
-        if let Some(&known) = self.mappings.get(&mapping) {
+        let row = self.symbols.mappings.rows()[mapping as usize];
+        let size = row.memory_limit.saturating_sub(row.memory_start).checked_next_multiple_of(4096);
+        let file = if row.build_id == 0 { row.filename } else { row.build_id };
+        let key = (size.unwrap_or(u64::MAX), row.file_offset, file);
+        if let Some(&known) = self.mappings.get(&key) {
             return known;
         }
-        let row = self.symbols.mappings.rows()[mapping as usize];
         let id = self.out.mapping.len() as u64 + 1;
         let made = Mapping {
             id,
@@ -200,7 +212,7 @@ impl<'a> Builder<'a> {
             has_inline_frames: row.flags & 1 != 0,
         };
         self.out.mapping.push(made);
-        self.mappings.insert(mapping, id);
+        self.mappings.insert(key, id);
         id
     }
 
@@ -221,12 +233,14 @@ impl<'a> Builder<'a> {
         self.out.string_table.len() as i64 - 1
     }
 
-    fn other_location(&mut self) -> u64 {
+    /// Lies in the first mapping; if there is none yet, in that of an example of what it stands for.
+    fn other_location(&mut self, example: StacktraceId) -> u64 {
         if let Some(known) = self.other {
             return known;
         }
         if self.out.mapping.is_empty() {
-            self.out.mapping.push(Mapping { id: 1, ..Mapping::default() });
+            let location = self.symbols.stacks.location(example);
+            self.mapping(self.symbols.locations.rows()[location as usize].mapping);
         }
         let name = self.text(OTHER);
         let function_id = self.out.function.len() as u64 + 1;
