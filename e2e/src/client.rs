@@ -186,7 +186,7 @@ impl Client {
         Ok(self.flame(profile_type, selector).await?.total)
     }
 
-    /// Series of the last hour in one step of an hour.
+    /// Series of the last two hours, in one step.
     ///
     /// # Errors
     /// If there are none.
@@ -196,20 +196,16 @@ impl Client {
         selector: &str,
         by: &[&str],
     ) -> anyhow::Result<Vec<Series>> {
-        let (start, end) = last_hour();
+        let (_, end) = last_hour();
+        // The one step there is ends at `start` and holds everything before it.
         let request = SelectSeriesRequest {
             profile_type_id: profile_type.to_owned(),
             label_selector: selector.to_owned(),
-            start,
+            start: end - 1,
             end,
             step: 7200.0,
             group_by: by.iter().map(|&name| name.to_owned()).collect(),
             ..SelectSeriesRequest::default()
-        };
-        // One step that ends at `end` holds everything.
-        let request = SelectSeriesRequest {
-            start: end,
-            ..request
         };
         let response: SelectSeriesResponse = self
             .call("querier.v1.QuerierService/SelectSeries", &request)

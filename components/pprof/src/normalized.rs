@@ -154,7 +154,7 @@ pub struct Normalized<'a> {
 
     /// Distinct stacks.
     pub stacks: &'a [Stack],
-    /// Frames of all stacks: indices of locations, leaf first.
+    /// Frames of all stacks: indices of locations, leaf first. What lies between stacks has no meaning.
     pub frames: &'a [u32],
 
     /// One for each distinct set of sample labels, each with at least one sample.

@@ -1,6 +1,6 @@
 //! The protobuf wire format, as far as pprof needs it: varints, tags, length-delimited fields.
 
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 /// Wire type of varints.
 pub(crate) const VARINT: u8 = 0;
@@ -29,10 +29,14 @@ impl<'a> Reader<'a> {
 
     /// A reader of `bytes[start..end]`; empty if that is out of range.
     pub(crate) fn part(bytes: &'a [u8], start: u32, end: u32) -> Self {
-        Self {
-            bytes: bytes.get(..end as usize).unwrap_or_default(),
-            at: start as usize,
-        }
+        let bytes = bytes.get(..end as usize).unwrap_or_default();
+        Self { bytes, at: start as usize }
+    }
+
+    /// The same reader where only `left` bytes are left.
+    pub(crate) fn skipped_to(self, left: usize) -> Self {
+        let at = self.bytes.len().saturating_sub(left).max(self.at);
+        Self { at, ..self }
     }
 
     /// Offset of the next byte in the outermost message.
@@ -64,15 +68,26 @@ impl<'a> Reader<'a> {
     /// The next varint.
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
-        match self.bytes.get(self.at) {
-            Some(&byte) if byte < 0x80 => {
+        match self.rest() {
+            [byte, ..] if *byte < 0x80 => {
                 self.at = self.at.wrapping_add(1);
-                Ok(u64::from(byte))
+                Ok(u64::from(*byte))
             }
-            _ => self.long_varint(),
+            [low, high, ..] if *high < 0x80 => {
+                self.at = self.at.wrapping_add(2);
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
+            rest => match rest.first_chunk().and_then(|bytes| eight_bytes(*bytes)) {
+                Some((value, length)) => {
+                    self.at = self.at.wrapping_add(length);
+                    Ok(value)
+                }
+                None => self.long_varint(),
+            },
         }
     }
 
+    #[cold]
     fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (i, &byte) in self.rest().iter().take(10).enumerate() {
@@ -91,18 +106,23 @@ impl<'a> Reader<'a> {
     /// Field number and wire type of the next field, or `None` at the end of the message.
     #[inline]
     pub(crate) fn tag(&mut self) -> Result<Option<(u32, u8)>, Malformed> {
-        if self.is_empty() {
-            return Ok(None);
+        match self.rest() {
+            [] => Ok(None),
+            [key @ 8..0x80, ..] => {
+                self.at = self.at.wrapping_add(1);
+                Ok(Some((u32::from(key >> 3), key & 7)))
+            }
+            _ => self.long_tag().map(Some),
         }
+    }
+
+    #[cold]
+    fn long_tag(&mut self) -> Result<(u32, u8), Malformed> {
         let start = self.at;
         let key = self.varint()?;
-        let wire = (key & 7) as u8;
         match u32::try_from(key >> 3) {
-            Ok(field @ 1..=0x1fff_ffff) => Ok(Some((field, wire))),
-            _ => Err(Malformed {
-                offset: start,
-                problem: "a field has an impossible number",
-            }),
+            Ok(field @ 1..=0x1fff_ffff) => Ok((field, (key & 7) as u8)),
+            _ => Err(Malformed { offset: start, problem: "a field has an impossible number" }),
         }
     }
 
@@ -178,9 +198,44 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The varint at the beginning of eight bytes and its length, if it ends inside of them.
+#[inline]
+fn eight_bytes(bytes: [u8; 8]) -> Option<(u64, usize)> {
+    let word = u64::from_le_bytes(bytes);
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return None;
+    }
+    let last_bit = ends.trailing_zeros(); // 7, 15 … 63
+    let groups = word & (u64::MAX >> 63_u32.wrapping_sub(last_bit)) & 0x7f7f_7f7f_7f7f_7f7f;
+    let pairs = (groups & 0x007f_007f_007f_007f) | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    let value = (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4;
+    Some((value, (last_bit >> 3).wrapping_add(1) as usize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn varints_of_every_length_are_read_whatever_follows() {
+        for length in 1..=10_u32 {
+            let largest = if length == 10 { u64::MAX } else { (1 << (7 * length)) - 1 };
+            for value in [largest, largest / 3, largest - largest / 7] {
+                let mut bytes = Vec::new();
+                prost::encoding::encode_varint(value, &mut bytes);
+                let encoded = bytes.len();
+                for tail in [&[][..], &[0xff; 9], &[0; 9]] {
+                    bytes.truncate(encoded);
+                    bytes.extend(tail);
+                    let mut reader = Reader::new(&bytes);
+                    assert_eq!(reader.varint(), Ok(value));
+                    assert_eq!(reader.offset(), encoded);
+                }
+            }
+        }
+    }
 
     fn varint(bytes: &[u8]) -> Result<u64, &'static str> {
         Reader::new(bytes).varint().map_err(|e| e.problem)

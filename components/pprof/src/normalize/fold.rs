@@ -4,7 +4,7 @@
 
 use super::samples::{Row, SampleBuffers};
 use super::symbols::Symbols;
-use crate::normalized::{NO_TRACE, Sample};
+use crate::normalized::{NO_TRACE, Sample, Stack};
 
 /// Name of the function that stands for all folded stacks.
 const OTHER: &str = "other";
@@ -29,11 +29,10 @@ pub(crate) fn fold(
     let keep = heaviest(&buffers.rows.values, types, count, budget);
 
     let frame = symbols.add_location(OTHER);
-    let first = buffers.stacks.frames().len();
+    let first = buffers.stacks.frames_mut().len() as u32;
     buffers.stacks.frames_mut().push(frame);
-    let Some(other) = buffers.stacks.intern(first, symbols) else {
-        return 0;
-    };
+    let Some(hash) = symbols.stack_hash(&[frame]) else { return 0 };
+    let other = buffers.stacks.intern(Stack { hash, first, depth: 1 }, symbols);
     let common = if per_group {
         None
     } else {
@@ -50,7 +49,7 @@ pub(crate) fn fold(
             Row {
                 group: common.unwrap_or(row.group),
                 sample: Sample {
-                    stack: other.stack,
+                    stack: other,
                     span_id: 0,
                     trace: NO_TRACE,
                 },

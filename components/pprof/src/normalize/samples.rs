@@ -9,10 +9,10 @@ use super::labels::{LabelBuffers, Marks};
 use super::stacks::Stacks;
 use super::symbols::Symbols;
 use crate::error::Error;
-use crate::normalized::{Dropped, Sample};
+use crate::normalized::{Dropped, Sample, Stack};
 use crate::reuse::{reset, reset_table};
 use crate::tables::Span;
-use crate::wire::{BYTES, Malformed, Reader};
+use crate::wire::{BYTES, Malformed, Reader, VARINT};
 
 /// Scratch and results; reused.
 #[derive(Debug, Default)]
@@ -20,7 +20,22 @@ pub(crate) struct SampleBuffers {
     pub(crate) stacks: Stacks,
     pub(crate) labels: LabelBuffers,
     pub(crate) rows: Rows,
+    /// Values of the sample that is being read.
     wire_values: Vec<i64>,
+    pending: Vec<Pending>,
+    pending_values: Vec<i64>,
+}
+
+/// A sample that was read and whose stack is still a list of frames.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// Its number on the wire.
+    sample: u32,
+    first_frame: u32,
+    depth: u32,
+    /// Hash of the stack; `None` if it refers to what does not exist.
+    hash: Option<u64>,
+    marks: Marks,
 }
 
 /// A merged sample and its group.
@@ -56,9 +71,14 @@ impl SampleBuffers {
         self.stacks.clear();
         self.labels.clear();
         self.rows.clear();
+        reset(&mut self.pending);
+        reset(&mut self.pending_values);
     }
 
     /// Reads all samples. `keep` says for each sample type on the wire whether its values are kept.
+    ///
+    /// Three passes, so that each has a short loop: wire to frames; frames to hashes, where one stack need not wait
+    /// for the other; hashes to stacks and rows.
     pub(crate) fn read(
         &mut self,
         bytes: &[u8],
@@ -68,12 +88,28 @@ impl SampleBuffers {
         dropped: &mut Dropped,
     ) -> Result<(), Error> {
         for index in 0..symbols.samples().len() {
-            let Some(&span) = symbols.samples().get(index) else {
-                break;
-            };
+            let Some(&span) = symbols.samples().get(index) else { break };
             self.sample(bytes, index, span, keep, limits, symbols, dropped)?;
         }
         dropped.invalid_ids = self.labels.invalid_ids();
+        for pending in &mut self.pending {
+            let frames = self.stacks.frames_at(pending.first_frame, pending.depth);
+            pending.hash = symbols.stack_hash(frames);
+        }
+        let types = keep.iter().filter(|&&keep| keep).count();
+        for (pending, values) in self.pending.iter().zip(self.pending_values.chunks(types.max(1))) {
+            let Some(hash) = pending.hash else {
+                let sample = pending.sample as usize;
+                symbols.note_unknown_location(sample, bytes);
+                dropped.broken_samples = dropped.broken_samples.saturating_add(1);
+                continue;
+            };
+            let stack = Stack { hash, first: pending.first_frame, depth: pending.depth };
+            let stack = self.stacks.intern(stack, symbols);
+            let Marks { group, span_id, trace } = pending.marks;
+            let row = Row { group, sample: Sample { stack, span_id, trace } };
+            self.rows.add(row, values, symbols);
+        }
         Ok(())
     }
 
@@ -88,98 +124,71 @@ impl SampleBuffers {
         symbols: &mut Symbols<'_>,
         dropped: &mut Dropped,
     ) -> Result<(), Error> {
-        let first_frame = self.stacks.frames().len();
+        let first_frame = self.stacks.frames_mut().len();
         self.wire_values.clear();
         self.labels.begin();
         let mut reader = Reader::part(bytes, span.start, span.end);
         while let Some((field, wire)) = reader.tag()? {
             match field {
-                1 => read_frames(
-                    &mut reader,
-                    wire,
-                    symbols.location_ids(),
-                    self.stacks.frames_mut(),
-                )?,
+                1 => {
+                    let frames = self.stacks.frames_mut();
+                    read_frames(&mut reader, wire, symbols.location_ids(), frames)?;
+                }
                 2 => reader.numbers(wire, |value| self.wire_values.push(value as i64))?,
                 3 => self.labels.read(reader.message(wire)?, index, symbols)?,
                 _ => reader.skip(wire)?,
             }
         }
-        if self.wire_values.len() != keep.len() {
-            return Err(Error::ValueCount {
-                sample: index,
-                values: self.wire_values.len(),
-                types: keep.len(),
-            });
+        let (values, types) = (self.wire_values.len(), keep.len());
+        if values != types {
+            return Err(Error::ValueCount { sample: index, values, types });
         }
-        if limits.labels > 0 && self.labels.count() > limits.labels {
-            return Err(Error::TooManyLabels {
-                sample: index,
-                labels: self.labels.count(),
-                limit: limits.labels,
-            });
+        let (labels, limit) = (self.labels.count(), limits.labels);
+        if limit > 0 && labels > limit {
+            return Err(Error::TooManyLabels { sample: index, labels, limit });
         }
-        if !self.sift_values(keep, dropped) {
+        if !self.keep_values(keep, dropped) {
             self.stacks.frames_mut().truncate(first_frame);
             return Ok(());
         }
-        self.cut(first_frame, limits.depth, dropped);
-        match self.stacks.intern(first_frame, symbols) {
-            Some(found) => {
-                let Marks {
-                    group,
-                    span_id,
-                    trace,
-                } = self.labels.end(symbols);
-                let row = Row {
-                    group,
-                    sample: Sample {
-                        stack: found.stack,
-                        span_id,
-                        trace,
-                    },
-                };
-                self.rows.add(row, &self.wire_values, symbols);
-            }
-            None => {
-                symbols.note_unknown_location(index, bytes, span);
-                dropped.broken_samples = dropped.broken_samples.saturating_add(1);
-            }
+        let mut depth = self.stacks.frames_mut().len().saturating_sub(first_frame);
+        let mut first_frame = first_frame;
+        if limits.depth > 0 && depth > limits.depth {
+            // The leaf side goes.
+            first_frame = first_frame.saturating_add(depth.saturating_sub(limits.depth));
+            depth = limits.depth;
+            dropped.truncated_stacks = dropped.truncated_stacks.saturating_add(1);
         }
+        let marks = self.labels.end(symbols);
+        self.pending.push(Pending {
+            sample: index as u32,
+            first_frame: first_frame as u32,
+            depth: depth as u32,
+            hash: None,
+            marks,
+        });
         Ok(())
     }
 
-    /// Leaves only the values of kept types, none of them negative. False if nothing remains.
-    fn sift_values(&mut self, keep: &[bool], dropped: &mut Dropped) -> bool {
-        let values = &mut self.wire_values;
-        if values.iter().all(|&value| value == 0) {
-            dropped.zero_samples = dropped.zero_samples.saturating_add(1);
-            return false;
-        }
-        let mut kept = keep.iter();
-        values.retain(|_| kept.next().copied().unwrap_or(true));
-        let mut any = 0;
-        for value in values {
-            if *value < 0 {
-                *value = 0;
-                dropped.negative_values = dropped.negative_values.saturating_add(1);
+    /// Takes over the values of kept types, 0 instead of negative ones. False, and nothing taken, if all are 0.
+    fn keep_values(&mut self, keep: &[bool], dropped: &mut Dropped) -> bool {
+        let start = self.pending_values.len();
+        let (mut any, mut anything) = (0, 0);
+        for (&value, &keep) in self.wire_values.iter().zip(keep) {
+            anything |= value;
+            if keep {
+                if value < 0 {
+                    dropped.negative_values = dropped.negative_values.saturating_add(1);
+                }
+                any |= value.max(0);
+                self.pending_values.push(value.max(0));
             }
-            any |= *value;
+        }
+        if any == 0 {
+            self.pending_values.truncate(start);
+            dropped.zero_samples = dropped.zero_samples.saturating_add(u64::from(anything == 0));
         }
         any != 0
-    }
-
-    /// Cuts the leaf side of a stack that is too deep.
-    fn cut(&mut self, first_frame: usize, limit: usize, dropped: &mut Dropped) {
-        let frames = self.stacks.frames_mut();
-        let excess = frames
-            .len()
-            .saturating_sub(first_frame)
-            .saturating_sub(limit);
-        if limit > 0 && excess > 0 {
-            frames.drain(first_frame..first_frame.saturating_add(excess));
-            dropped.truncated_stacks = dropped.truncated_stacks.saturating_add(1);
-        }
     }
 }
 
@@ -191,27 +200,41 @@ fn read_frames(
     ids: &IdIndex,
     frames: &mut Vec<u32>,
 ) -> Result<(), Malformed> {
-    match ids.shape() {
-        Shape::Dense(count) if wire == BYTES => read_dense(reader.nested()?, count, frames),
+    match (ids.shape(), wire) {
+        (Shape::Dense(count), BYTES) => read_dense(reader.nested()?, count, frames),
+        (Shape::Dense(count), VARINT) => {
+            frames.push(dense(reader.varint()?, count));
+            Ok(())
+        }
         _ => reader.numbers(wire, |id| frames.push(ids.get(id))),
     }
 }
 
 /// The hottest loop: a packed list of ids that are indices plus one.
-fn read_dense(mut list: Reader<'_>, count: u64, frames: &mut Vec<u32>) -> Result<(), Malformed> {
-    let start = frames.len();
-    let mut used = start;
+fn read_dense(list: Reader<'_>, count: u64, frames: &mut Vec<u32>) -> Result<(), Malformed> {
+    let mut rest = list.rest();
     // Each id takes at least one byte.
-    frames.resize(start.saturating_add(list.rest().len()), UNKNOWN);
-    while !list.is_empty() {
-        let frame = dense(list.varint()?, count);
-        if let Some(slot) = frames.get_mut(used) {
-            *slot = frame;
-        }
-        used = used.wrapping_add(1);
+    frames.reserve(rest.len());
+    loop {
+        let id = match rest {
+            [] => return Ok(()),
+            [byte, tail @ ..] if *byte < 0x80 => {
+                rest = tail;
+                u64::from(*byte)
+            }
+            [low, high, tail @ ..] if *high < 0x80 => {
+                rest = tail;
+                u64::from(low & 0x7f) | u64::from(*high) << 7
+            }
+            _ => {
+                let mut reader = list.skipped_to(rest.len());
+                let id = reader.varint()?;
+                rest = reader.rest();
+                id
+            }
+        };
+        frames.push(dense(id, count));
     }
-    frames.truncate(used);
-    Ok(())
 }
 
 impl Rows {

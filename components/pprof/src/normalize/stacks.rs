@@ -16,13 +16,6 @@ pub(crate) struct Stacks {
     by_hash: HashTable<u32>,
 }
 
-/// A stack that was looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) stack: u32,
-    pub(crate) is_new: bool,
-}
-
 impl Stacks {
     pub(crate) fn clear(&mut self) {
         reset(&mut self.stacks);
@@ -30,54 +23,40 @@ impl Stacks {
         reset_table(&mut self.by_hash);
     }
 
-    /// Where the frames of a stack that is not a stack yet are put; [`Stacks::intern`] makes one of them.
+    /// Where frames are put before they become a stack.
     pub(crate) const fn frames_mut(&mut self) -> &mut Vec<u32> {
         &mut self.frames
     }
 
-    /// Makes the frames from `first` on a stack, or finds the one with the same content and forgets them.
-    /// `None` if one of the frames refers to what does not exist.
-    pub(crate) fn intern(&mut self, first: usize, symbols: &mut Symbols<'_>) -> Option<Found> {
-        let frames = self.frames.get(first..).unwrap_or_default();
-        let Some(hash) = symbols.stack_hash(frames) else {
-            self.frames.truncate(first);
-            return None;
+    /// Frames that may not be a stack yet.
+    #[inline]
+    pub(crate) fn frames_at(&self, first: u32, depth: u32) -> &[u32] {
+        let end = first.saturating_add(depth) as usize;
+        self.frames.get(first as usize..end).unwrap_or_default()
+    }
+
+    /// Adds a stack of which all frames exist, or finds the one with the same content.
+    #[inline]
+    pub(crate) fn intern(&mut self, stack: Stack, symbols: &Symbols<'_>) -> u32 {
+        let Self { stacks, frames, by_hash } = self;
+        let leaf = |stack: &Stack| {
+            let leaf = if stack.depth == 0 { None } else { frames.get(stack.first as usize) };
+            leaf.map(|&leaf| symbols.location_hash(leaf))
         };
-        let depth = frames.len() as u32;
-        let leaf = frames.first().copied();
-        let Self {
-            stacks,
-            frames,
-            by_hash,
-        } = self;
         // 64 bits can collide: depth and leaf must be the same as well.
         let same = |&other: &u32| {
-            stacks.get(other as usize).is_some_and(|stack| {
-                stack.hash == hash
-                    && stack.depth == depth
-                    && same_leaf(leaf, frames.get(stack.first as usize).copied(), symbols)
+            stacks.get(other as usize).is_some_and(|other| {
+                other.hash == stack.hash && other.depth == stack.depth && leaf(other) == leaf(&stack)
             })
         };
-        if let Some(&stack) = by_hash.find(hash, same) {
-            frames.truncate(first);
-            return Some(Found {
-                stack,
-                is_new: false,
-            });
+        if let Some(&known) = by_hash.find(stack.hash, same) {
+            return known;
         }
-        let stack = stacks.len() as u32;
-        stacks.push(Stack {
-            hash,
-            first: first as u32,
-            depth,
-        });
-        by_hash.insert_unique(hash, stack, |&other| {
-            stacks.get(other as usize).map_or(0, |stack| stack.hash)
-        });
-        Some(Found {
-            stack,
-            is_new: true,
-        })
+        let index = stacks.len() as u32;
+        stacks.push(stack);
+        let hash = |&other: &u32| stacks.get(other as usize).map_or(0, |stack| stack.hash);
+        by_hash.insert_unique(stack.hash, index, hash);
+        index
     }
 
     /// All stacks.
@@ -88,16 +67,5 @@ impl Stacks {
     /// Frames of all stacks.
     pub(crate) fn frames(&self) -> &[u32] {
         &self.frames
-    }
-}
-
-fn same_leaf(one: Option<u32>, other: Option<u32>, symbols: &Symbols<'_>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => {
-            one == other || symbols.location_hash(one) == symbols.location_hash(other)
-        }
-        // No depth, no leaf: an empty stack may start where another one does.
-        (None, _) => true,
-        (Some(_), None) => false,
     }
 }

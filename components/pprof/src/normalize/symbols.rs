@@ -381,12 +381,11 @@ impl<'a> Symbols<'a> {
         index
     }
 
-    /// Notes the first location id of a sample that does not exist.
+    /// Notes the first location id of a sample that does not exist, if no bad reference is known yet.
     #[cold]
-    pub(crate) fn note_unknown_location(&mut self, sample: usize, bytes: &[u8], span: Span) {
-        if self.first_bad.is_some() {
-            return;
-        }
+    pub(crate) fn note_unknown_location(&mut self, sample: usize, bytes: &[u8]) {
+        let span = self.tables.samples.get(sample).copied();
+        let (Some(span), None) = (span, self.first_bad) else { return };
         let mut unknown = None;
         let mut reader = Reader::part(bytes, span.start, span.end);
         while let Ok(Some((field, wire))) = reader.tag() {

@@ -1,0 +1,148 @@
+//! Recorded requests with the answers of the system that users have today, replayed on a fresh server.
+//!
+//! A step may be answered otherwise only if `golden-differences.json` names it and says why; a step named there that
+//! is answered alike must be taken off the list.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use phlare_e2e::{Options, shared};
+use serde::Deserialize;
+
+/// Steps of a scenario that are answered otherwise on purpose.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Difference {
+    scenario: String,
+    /// Names of the steps, or their beginnings.
+    steps: Vec<String>,
+    reason: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_read_is_answered_as_recorded() -> anyhow::Result<()> {
+    replay("connect_read", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_render_is_answered_as_recorded() -> anyhow::Result<()> {
+    replay("http_render", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_pprof_is_answered_as_recorded() -> anyhow::Result<()> {
+    replay("ingest_pprof", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delta_is_answered_as_recorded() -> anyhow::Result<()> {
+    replay("delta", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_answered_as_recorded() -> anyhow::Result<()> {
+    replay("errors", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_are_answered_as_recorded() -> anyhow::Result<()> {
+    replay(
+        "tenants",
+        Options::new().flag("-auth.multitenancy-enabled=true"),
+    )
+    .await
+}
+
+async fn replay(scenario: &str, options: Options) -> anyhow::Result<()> {
+    let Some(shared) = shared::directory()? else {
+        return Ok(());
+    };
+    if !shared::runtime("python3", &["--version"], &[3, 8])? {
+        return Ok(());
+    }
+    let mut server = options.start().await?;
+    let (url, name) = (server.url().to_owned(), scenario.to_owned());
+    let output = tokio::task::spawn_blocking(move || run(&shared, &url, &name)).await??;
+    compare(scenario, &output)?;
+    server.stop_quiet(&["message=\"request failed\""]).await
+}
+
+fn run(shared: &Path, url: &str, scenario: &str) -> anyhow::Result<String> {
+    let golden = shared.join("golden");
+    let file = golden.join(format!("{scenario}.json"));
+    let output = Command::new("python3")
+        .arg("-B")
+        .arg(golden.join("replay.py"))
+        .args(["--url", url, "--testdata"])
+        .arg(shared.join("testdata"))
+        .arg(file)
+        .output()
+        .context("start replay.py")?;
+    let text = String::from_utf8(output.stdout)?;
+    let counted = text
+        .lines()
+        .last()
+        .is_some_and(|line| line.contains(" passed, "));
+    ensure!(
+        counted,
+        "replay.py did not come to an end:\n{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(text)
+}
+
+/// Every failed step is on the list, and every step on the list has failed.
+fn compare(scenario: &str, output: &str) -> anyhow::Result<()> {
+    let mut accepted: BTreeMap<String, bool> = BTreeMap::new();
+    for difference in differences()?
+        .into_iter()
+        .filter(|difference| difference.scenario == scenario)
+    {
+        ensure!(
+            !difference.reason.is_empty(),
+            "{:?} needs a reason",
+            difference.steps
+        );
+        accepted.extend(difference.steps.into_iter().map(|step| (step, false)));
+    }
+    let failure = format!("FAIL {scenario}.json: ");
+    let mut unexpected = Vec::new();
+    for step in output
+        .lines()
+        .filter_map(|line| line.strip_prefix(&failure))
+    {
+        match accepted
+            .iter_mut()
+            .find(|(name, _)| step.starts_with(name.as_str()))
+        {
+            Some((_, seen)) => *seen = true,
+            None => unexpected.push(step),
+        }
+    }
+    let stale: Vec<&String> = accepted
+        .iter()
+        .filter(|(_, seen)| !**seen)
+        .map(|(name, _)| name)
+        .collect();
+    let count = output.lines().last().unwrap_or_default();
+    ensure!(
+        unexpected.is_empty(),
+        "{scenario}: {count}; answered otherwise:\n{}",
+        unexpected.join("\n")
+    );
+    ensure!(
+        stale.is_empty(),
+        "{scenario}: answered alike, so take them off the list: {stale:#?}"
+    );
+    Ok(())
+}
+
+fn differences() -> anyhow::Result<Vec<Difference>> {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "golden-differences.json"]
+        .iter()
+        .collect();
+    let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("read {}", path.display()))
+}
