@@ -15,6 +15,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_tenants: 10_000 }
+        Self {
+            max_tenants: 10_000,
+        }
     }
 }

@@ -27,10 +27,19 @@ impl DataDirectory {
         let tenants = data_path.join("ingester");
         std::fs::create_dir_all(&tenants).map_err(failed(&tenants))?;
         let path = data_path.join("lock");
-        let lock = File::options().create(true).append(true).open(&path).map_err(failed(&path))?;
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(failed(&path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { tenants, _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse { path: data_path.to_owned() }),
+            Ok(()) => Ok(Self {
+                tenants,
+                _lock: lock,
+            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse {
+                path: data_path.to_owned(),
+            }),
             Err(errno) => Err(failed(&path)(errno.into())),
         }
     }
@@ -41,7 +50,10 @@ impl DataDirectory {
 
     /// Tenants that have a directory, sorted. What cannot be a tenant's is named in the log and left alone.
     pub(crate) fn tenants(&self) -> Result<Vec<TenantId>, Error> {
-        let failed = |source| Error::Directory { path: self.tenants.clone(), source };
+        let failed = |source| Error::Directory {
+            path: self.tenants.clone(),
+            source,
+        };
         let mut tenants = Vec::new();
         for entry in std::fs::read_dir(&self.tenants).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -89,7 +101,12 @@ mod tests {
             std::fs::create_dir(data.tenants.join(name)).unwrap();
         }
         std::fs::write(data.tenants.join("file"), "").unwrap();
-        let names: Vec<_> = data.tenants().unwrap().iter().map(ToString::to_string).collect();
+        let names: Vec<_> = data
+            .tenants()
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names, ["a", "b"]);
     }
 }

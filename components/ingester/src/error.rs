@@ -32,7 +32,9 @@ pub enum Error {
     #[error("the ingester is shutting down")]
     Stopping,
     /// Too many tenants.
-    #[error("tenant {tenant}: {limit} tenants have a database here, which is the limit; raise `-ingester.max-tenants`")]
+    #[error(
+        "tenant {tenant}: {limit} tenants have a database here, which is the limit; raise `-ingester.max-tenants`"
+    )]
     Tenants {
         /// Who is refused.
         tenant: TenantId,
@@ -51,7 +53,10 @@ impl Error {
         match self {
             Self::Database(error) => error.reason(),
             Self::Tenants { .. } => "ingest_limit_reached",
-            Self::Directory { .. } | Self::InUse { .. } | Self::Starting { .. } | Self::Stopping => "unknown",
+            Self::Directory { .. }
+            | Self::InUse { .. }
+            | Self::Starting { .. }
+            | Self::Stopping => "unknown",
         }
     }
 }
@@ -59,9 +64,10 @@ impl Error {
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Directory { .. } | Self::InUse { .. } | Self::Starting { .. } | Self::Stopping => {
-                ErrorKind::Unavailable
-            }
+            Self::Directory { .. }
+            | Self::InUse { .. }
+            | Self::Starting { .. }
+            | Self::Stopping => ErrorKind::Unavailable,
             Self::Tenants { .. } => ErrorKind::ResourceExhausted,
             Self::Database(error) => error.kind(),
         }
@@ -69,9 +75,10 @@ impl Classify for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Directory { .. } | Self::InUse { .. } | Self::Starting { .. } | Self::Stopping => {
-                Some(Duration::from_secs(5))
-            }
+            Self::Directory { .. }
+            | Self::InUse { .. }
+            | Self::Starting { .. }
+            | Self::Stopping => Some(Duration::from_secs(5)),
             Self::Tenants { .. } => None,
             Self::Database(error) => error.retry_after(),
         }

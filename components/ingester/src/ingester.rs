@@ -43,10 +43,20 @@ impl Ingester {
     ///
     /// # Errors
     /// [`Error::Directory`], [`Error::InUse`].
-    pub fn new(config: Config, storage: phlare_phlaredb::Config, dependencies: Dependencies) -> Result<Self, Error> {
+    pub fn new(
+        config: Config,
+        storage: phlare_phlaredb::Config,
+        dependencies: Dependencies,
+    ) -> Result<Self, Error> {
         let directory = DataDirectory::open(&storage.data_path)?;
-        dependencies.metrics.max_tenants.set(gauge(config.max_tenants));
-        dependencies.metrics.head_max_bytes.set(gauge(dependencies.databases.budget.limit()));
+        dependencies
+            .metrics
+            .max_tenants
+            .set(gauge(config.max_tenants));
+        dependencies
+            .metrics
+            .head_max_bytes
+            .set(gauge(dependencies.databases.budget.limit()));
         Ok(Self {
             config,
             storage,
@@ -69,7 +79,10 @@ impl Ingester {
             self.databases.get_or_open(tenant, |_| self.open(tenant))?;
             self.remaining.fetch_sub(1, Ordering::Release);
         }
-        self.dependencies.metrics.tenants.set(gauge(self.databases.len()));
+        self.dependencies
+            .metrics
+            .tenants
+            .set(gauge(self.databases.len()));
         if !tenants.is_empty() {
             info!(tenants = tenants.len(), "logs replayed");
         }
@@ -99,11 +112,17 @@ impl Ingester {
     pub fn append(&self, tenant: &TenantId, append: &Append<'_>) -> Result<Commit, Error> {
         self.check_ready()?;
         let limits = self.dependencies.overrides.limits(tenant);
-        let max_series = smallest_limit(limits.max_local_series_per_tenant, limits.max_global_series_per_tenant);
+        let max_series = smallest_limit(
+            limits.max_local_series_per_tenant,
+            limits.max_global_series_per_tenant,
+        );
         let database = self.databases.get_or_open(tenant, |tenants| {
             let limit = self.config.max_tenants;
             if limit != 0 && tenants >= limit {
-                return Err(Error::Tenants { tenant: tenant.clone(), limit });
+                return Err(Error::Tenants {
+                    tenant: tenant.clone(),
+                    limit,
+                });
             }
             let database = self.open(tenant)?;
             self.dependencies.metrics.tenants.set(gauge(tenants + 1));
@@ -138,7 +157,8 @@ impl Ingester {
     fn open(&self, tenant: &TenantId) -> Result<Database, Error> {
         let directory = self.directory.of_tenant(tenant);
         let shared = self.dependencies.databases.clone();
-        let (database, _recovery) = Database::open(&directory, tenant.clone(), &self.storage, shared)?;
+        let (database, _recovery) =
+            Database::open(&directory, tenant.clone(), &self.storage, shared)?;
         Ok(database)
     }
 }

@@ -15,7 +15,11 @@ impl Metrics {
     /// Makes the figures and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("phlare_ingester_tenants", "Tenants with a database here", metrics.tenants.clone());
+        registry.register(
+            "phlare_ingester_tenants",
+            "Tenants with a database here",
+            metrics.tenants.clone(),
+        );
         registry.register(
             "phlare_ingester_max_tenants",
             "Limit of tenants with a database here, 0 is unlimited",

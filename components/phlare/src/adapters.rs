@@ -23,12 +23,18 @@ impl Ingest for LocalIngester {
     fn append(&self, tenant: &TenantId, append: &Append<'_>) -> Result<Durable, Refused> {
         let commit = self.0.append(tenant, append).map_err(|error| {
             let reason = error.reason();
-            Refused { status: error.into(), reason }
+            Refused {
+                status: error.into(),
+                reason,
+            }
         })?;
         Ok(Box::pin(async move {
             commit.wait().await.map_err(|error| {
                 let reason = error.reason();
-                Refused { status: error.into(), reason }
+                Refused {
+                    status: error.into(),
+                    reason,
+                }
             })
         }))
     }
@@ -57,11 +63,21 @@ impl phlare_query_frontend::Querier for LocalQuerier {
         Box::pin(async move { self.0.label_names(&tenant, query).await })
     }
 
-    fn label_values(&self, tenant: TenantId, name: String, query: MetadataQuery) -> Answer<'_, Vec<String>> {
+    fn label_values(
+        &self,
+        tenant: TenantId,
+        name: String,
+        query: MetadataQuery,
+    ) -> Answer<'_, Vec<String>> {
         Box::pin(async move { self.0.label_values(&tenant, name, query).await })
     }
 
-    fn series(&self, tenant: TenantId, names: Vec<String>, query: MetadataQuery) -> Answer<'_, Vec<Labels>> {
+    fn series(
+        &self,
+        tenant: TenantId,
+        names: Vec<String>,
+        query: MetadataQuery,
+    ) -> Answer<'_, Vec<Labels>> {
         Box::pin(async move { self.0.series(&tenant, names, query).await })
     }
 

@@ -53,14 +53,22 @@ struct Meta {
 pub(crate) fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let matches = match command().try_get_matches_from(normalise(argv)) {
         Ok(matches) => matches,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
             return Ok(Command::Print(error.render().to_string()));
         }
         Err(error) => return Err(usage(&error)),
     };
     let meta = Meta::from_arg_matches(&matches).map_err(|error| usage(&error))?;
     if meta.version {
-        return Ok(Command::Print(format!("phlare {}", env!("CARGO_PKG_VERSION"))));
+        return Ok(Command::Print(format!(
+            "phlare {}",
+            env!("CARGO_PKG_VERSION")
+        )));
     }
     if meta.modules {
         return Ok(Command::Print(config::modules()));
@@ -75,7 +83,9 @@ pub(crate) fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Command, 
 }
 
 fn apply_flags(config: &mut Config, matches: &ArgMatches) -> Result<(), Error> {
-    config.update_from_arg_matches(matches).map_err(|error| usage(&error))
+    config
+        .update_from_arg_matches(matches)
+        .map_err(|error| usage(&error))
 }
 
 fn command() -> clap::Command {
@@ -96,8 +106,13 @@ fn normalise(argv: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
         let Some(text) = arg.to_str() else { return arg };
         positional |= text == "--";
         let mut letters = text.chars();
-        let one_dash = letters.next() == Some('-') && letters.next().is_some_and(|c| c.is_ascii_alphabetic());
-        if !positional && one_dash && text.len() > 2 { format!("-{text}").into() } else { arg }
+        let one_dash =
+            letters.next() == Some('-') && letters.next().is_some_and(|c| c.is_ascii_alphabetic());
+        if !positional && one_dash && text.len() > 2 {
+            format!("-{text}").into()
+        } else {
+            arg
+        }
     };
     argv.into_iter().map(long).collect()
 }
@@ -129,7 +144,9 @@ mod tests {
     use super::*;
 
     fn run(args: &[&str]) -> Result<Config, String> {
-        let argv = std::iter::once("phlare").chain(args.iter().copied()).map(OsString::from);
+        let argv = std::iter::once("phlare")
+            .chain(args.iter().copied())
+            .map(OsString::from);
         match read(argv).map_err(|error| error.to_string())? {
             Command::Run(config) => Ok(*config),
             Command::Print(text) => Err(text),
@@ -138,13 +155,24 @@ mod tests {
 
     #[test]
     fn one_dash_and_two_mean_the_same_and_the_last_wins() {
-        let config = run(&["-server.http-listen-port=1", "--server.http-listen-port", "2"]).unwrap();
+        let config = run(&[
+            "-server.http-listen-port=1",
+            "--server.http-listen-port",
+            "2",
+        ])
+        .unwrap();
         assert_eq!(config.server.http_listen_port, 2);
     }
 
     #[test]
     fn booleans_are_gos() {
-        let check = |args: &[&str], expected| assert_eq!(run(args).unwrap().multitenancy_enabled, expected, "{args:?}");
+        let check = |args: &[&str], expected| {
+            assert_eq!(
+                run(args).unwrap().multitenancy_enabled,
+                expected,
+                "{args:?}"
+            )
+        };
         check(&[], false);
         check(&["-auth.multitenancy-enabled"], true);
         check(&["-auth.multitenancy-enabled=T"], true);
@@ -163,7 +191,10 @@ mod tests {
     #[test]
     fn a_bad_value_names_flag_and_value() {
         let error = run(&["-server.http-listen-port=many"]).unwrap_err();
-        assert!(error.contains("many") && error.contains("-server.http-listen-port"), "{error}");
+        assert!(
+            error.contains("many") && error.contains("-server.http-listen-port"),
+            "{error}"
+        );
         assert!(!error.contains('\n'), "{error}");
     }
 
@@ -171,7 +202,11 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yaml");
-        std::fs::write(&path, "server:\n  http_listen_port: 1\n  log_level: debug\n").unwrap();
+        std::fs::write(
+            &path,
+            "server:\n  http_listen_port: 1\n  log_level: debug\n",
+        )
+        .unwrap();
         let file = format!("-config.file={}", path.display());
         let config = run(&[&file, "-server.http-listen-port=2"]).unwrap();
         assert_eq!(config.server.http_listen_port, 2);
@@ -182,12 +217,22 @@ mod tests {
     #[test]
     fn a_target_that_does_not_exist_is_refused() {
         let error = run(&["-target=ingestor"]).unwrap_err();
-        assert!(error.contains("ingestor") && error.contains("all"), "{error}");
+        assert!(
+            error.contains("ingestor") && error.contains("all"),
+            "{error}"
+        );
     }
 
     #[test]
     fn help_and_version_are_answers() {
-        assert!(run(&["-help"]).unwrap_err().contains("--pyroscopedb.data-path"));
-        assert_eq!(run(&["-version"]).unwrap_err(), format!("phlare {}", env!("CARGO_PKG_VERSION")));
+        assert!(
+            run(&["-help"])
+                .unwrap_err()
+                .contains("--pyroscopedb.data-path")
+        );
+        assert_eq!(
+            run(&["-version"]).unwrap_err(),
+            format!("phlare {}", env!("CARGO_PKG_VERSION"))
+        );
     }
 }

@@ -124,19 +124,29 @@ impl Default for Config {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { backend: "filesystem".to_owned(), filesystem: Filesystem::default() }
+        Self {
+            backend: "filesystem".to_owned(),
+            filesystem: Filesystem::default(),
+        }
     }
 }
 
 impl Default for Filesystem {
     fn default() -> Self {
-        Self { dir: PathBuf::from("./data/bucket") }
+        Self {
+            dir: PathBuf::from("./data/bucket"),
+        }
     }
 }
 
 impl Default for SelfProfiling {
     fn default() -> Self {
-        Self { disable_push: true, url: String::new(), tenant_id: String::new(), interval: Duration::from_secs(15) }
+        Self {
+            disable_push: true,
+            url: String::new(),
+            tenant_id: String::new(),
+            interval: Duration::from_secs(15),
+        }
     }
 }
 
@@ -144,11 +154,18 @@ impl Default for SelfProfiling {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("read `-config.file` {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("`-config.file` {}: {source}", path.display())]
     Yaml { path: PathBuf, source: yaml::Error },
     #[error("`-config.file` {}, line {line}: {problem}", path.display())]
-    Expand { path: PathBuf, line: usize, problem: &'static str },
+    Expand {
+        path: PathBuf,
+        line: usize,
+        problem: &'static str,
+    },
     #[error("`target` is {0:?}: this program runs {known}", known = TARGETS.join(", "))]
     Target(String),
     #[error("`storage.backend` is {0:?}: this version knows `filesystem`")]
@@ -168,7 +185,11 @@ pub(crate) enum Error {
 impl Config {
     /// Whether the settings can hold.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        if let Some(unknown) = self.target.iter().find(|target| !TARGETS.contains(&target.as_str())) {
+        if let Some(unknown) = self
+            .target
+            .iter()
+            .find(|target| !TARGETS.contains(&target.as_str()))
+        {
             return Err(Error::Target(unknown.clone()));
         }
         if self.storage.backend != "filesystem" {
@@ -208,18 +229,26 @@ pub(crate) fn load(path: &Path, expand_env: bool) -> Result<Config, Error> {
         Ok(text) => text,
         Err(source) => return Err(Error::Read { path, source }),
     };
-    let text = match expand_env {
-        true => expand::expand(&text, |name| std::env::var(name).ok())
-            .map_err(|(line, problem)| Error::Expand { path: path.clone(), line, problem })?,
-        false => text,
-    };
+    let text =
+        match expand_env {
+            true => expand::expand(&text, |name| std::env::var(name).ok()).map_err(
+                |(line, problem)| Error::Expand {
+                    path: path.clone(),
+                    line,
+                    problem,
+                },
+            )?,
+            false => text,
+        };
     yaml::read(&text).map_err(|source| Error::Yaml { path, source })
 }
 
 /// The targets, one a line; `*` marks what `all` consists of.
 pub(crate) fn modules() -> String {
     let parts = ["distributor", "ingester", "querier", "query-frontend"];
-    let parts = parts.iter().map(|part| format!("{part} * (runs in `all`)\n"));
+    let parts = parts
+        .iter()
+        .map(|part| format!("{part} * (runs in `all`)\n"));
     format!("all\n{}", parts.collect::<String>())
 }
 
@@ -234,11 +263,16 @@ mod list {
         List(Vec<String>),
     }
 
-    pub(super) fn serialize<S: Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        list: &[String],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&list.join(","))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<String>, D::Error> {
         Ok(match Either::deserialize(deserializer)? {
             Either::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
             Either::List(list) => list,

@@ -29,12 +29,18 @@ pub(crate) enum Error {
 
 impl Profiler {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, busy: Arc::default() }
+        Self {
+            clock,
+            busy: Arc::default(),
+        }
     }
 
     /// Samples for a while. Dropping the future stops the sampler.
     pub(crate) async fn cpu(&self, duration: Duration) -> Result<Profile, Error> {
-        let _alone = self.busy.try_lock().map_err(|TryLockError { .. }| Error::Busy)?;
+        let _alone = self
+            .busy
+            .try_lock()
+            .map_err(|TryLockError { .. }| Error::Busy)?;
         let time_ns = self.clock.now_ns();
         let sampler = |error: pprof_sampler::Error| Error::Sampler(error.to_string());
         let guard = ProfilerGuardBuilder::default()
@@ -44,7 +50,8 @@ impl Profiler {
             .map_err(sampler)?;
         tokio::time::sleep(duration).await;
         // Looking up symbols reads the program's debug information: not on a thread that serves sockets.
-        let built = tokio::task::spawn_blocking(move || guard.report().build().map_err(sampler)).await;
+        let built =
+            tokio::task::spawn_blocking(move || guard.report().build().map_err(sampler)).await;
         let report = built.map_err(|error| Error::Sampler(error.to_string()))??;
         Ok(encode(&report, time_ns, duration))
     }
@@ -57,14 +64,21 @@ fn encode(report: &Report, time_ns: i64, duration: Duration) -> Profile {
     builder.string("");
     let mut samples = Vec::new();
     for (frames, &count) in &report.data {
-        let location_id = frames.frames.iter().filter(|symbols| !symbols.is_empty()).map(|symbols| {
-            let lines = symbols.iter().map(|symbol| {
-                let (name, file) = (builder.string(&symbol.name()), builder.string(&symbol.filename()));
-                (builder.function(name, file), i64::from(symbol.lineno()))
+        let location_id = frames
+            .frames
+            .iter()
+            .filter(|symbols| !symbols.is_empty())
+            .map(|symbols| {
+                let lines = symbols.iter().map(|symbol| {
+                    let (name, file) = (
+                        builder.string(&symbol.name()),
+                        builder.string(&symbol.filename()),
+                    );
+                    (builder.function(name, file), i64::from(symbol.lineno()))
+                });
+                let lines = lines.collect();
+                builder.location(lines)
             });
-            let lines = lines.collect();
-            builder.location(lines)
-        });
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         samples.push(Sample {
             location_id: location_id.collect(),
@@ -72,13 +86,23 @@ fn encode(report: &Report, time_ns: i64, duration: Duration) -> Profile {
             label: Vec::new(),
         });
     }
-    let mut value_type = |kind, unit| ValueType { r#type: builder.string(kind), unit: builder.string(unit) };
-    let sample_type = vec![value_type("samples", "count"), value_type("cpu", "nanoseconds")];
+    let mut value_type = |kind, unit| ValueType {
+        r#type: builder.string(kind),
+        unit: builder.string(unit),
+    };
+    let sample_type = vec![
+        value_type("samples", "count"),
+        value_type("cpu", "nanoseconds"),
+    ];
     let period_type = Some(value_type("cpu", "nanoseconds"));
     Profile {
         sample_type,
         sample: samples,
-        mapping: vec![Mapping { id: 1, has_functions: true, ..Mapping::default() }],
+        mapping: vec![Mapping {
+            id: 1,
+            has_functions: true,
+            ..Mapping::default()
+        }],
         location: builder.locations,
         function: builder.functions,
         string_table: builder.strings,
@@ -112,11 +136,20 @@ impl Builder {
     }
 
     fn function(&mut self, name: i64, filename: i64) -> u64 {
-        *self.function_ids.entry((name, filename)).or_insert_with(|| {
-            let id = self.functions.len() as u64 + 1;
-            self.functions.push(Function { id, name, system_name: name, filename, start_line: 0 });
-            id
-        })
+        *self
+            .function_ids
+            .entry((name, filename))
+            .or_insert_with(|| {
+                let id = self.functions.len() as u64 + 1;
+                self.functions.push(Function {
+                    id,
+                    name,
+                    system_name: name,
+                    filename,
+                    start_line: 0,
+                });
+                id
+            })
     }
 
     fn location(&mut self, lines: Vec<(u64, i64)>) -> u64 {
@@ -124,8 +157,20 @@ impl Builder {
             return known;
         }
         let id = self.locations.len() as u64 + 1;
-        let line = lines.iter().map(|&(function_id, line)| Line { function_id, line, column: 0 }).collect();
-        self.locations.push(Location { id, mapping_id: 1, line, ..Location::default() });
+        let line = lines
+            .iter()
+            .map(|&(function_id, line)| Line {
+                function_id,
+                line,
+                column: 0,
+            })
+            .collect();
+        self.locations.push(Location {
+            id,
+            mapping_id: 1,
+            line,
+            ..Location::default()
+        });
         self.location_ids.insert(lines, id);
         id
     }
@@ -161,9 +206,23 @@ mod tests {
         assert!(second.is_ok() != third.is_ok(), "one at a time");
         stop.store(true, Ordering::Relaxed);
         busy.join().unwrap();
-        assert!(profile.sample.iter().map(|sample| sample.value[0]).sum::<i64>() > 0);
-        let names = profile.function.iter().map(|function| &profile.string_table[function.name as usize]);
-        assert!(names.into_iter().any(|name| name.contains("spin_until")), "{:?}", profile.string_table);
+        assert!(
+            profile
+                .sample
+                .iter()
+                .map(|sample| sample.value[0])
+                .sum::<i64>()
+                > 0
+        );
+        let names = profile
+            .function
+            .iter()
+            .map(|function| &profile.string_table[function.name as usize]);
+        assert!(
+            names.into_iter().any(|name| name.contains("spin_until")),
+            "{:?}",
+            profile.string_table
+        );
         assert_eq!(profile.string_table[0], "");
     }
 }

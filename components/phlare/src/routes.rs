@@ -26,7 +26,12 @@ pub(crate) fn routes(config: &Config) -> Router {
     let diff = changed(config);
     let yaml = |text: String| {
         let text: Arc<str> = text.into();
-        get(async move || ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text.to_string()))
+        get(async move || {
+            (
+                [(CONTENT_TYPE, "text/plain; charset=utf-8")],
+                text.to_string(),
+            )
+        })
     };
     Router::new()
         .route("/", get(async || Html(INDEX)))
@@ -35,7 +40,10 @@ pub(crate) fn routes(config: &Config) -> Router {
         .route("/api/v1/status/config/diff", yaml(diff))
         .route("/api/v1/status/config/default", yaml(default))
         .route("/version", get(async || Json(build_info())))
-        .route("/api/v1/status/buildinfo", get(async || Json(serde_json::json!({"status": "success", "data": build_info()}))))
+        .route(
+            "/api/v1/status/buildinfo",
+            get(async || Json(serde_json::json!({"status": "success", "data": build_info()}))),
+        )
 }
 
 const INDEX: &str = "<!doctype html>
@@ -70,7 +78,9 @@ fn changed(config: &Config) -> String {
 
 /// Profiles of the process, as `go tool pprof` and scrapers ask for them.
 pub(crate) fn debug_routes(profiler: Profiler, offload: Offload) -> Router {
-    Router::new().route("/debug/pprof/profile", get(cpu_profile)).with_state((profiler, offload))
+    Router::new()
+        .route("/debug/pprof/profile", get(cpu_profile))
+        .with_state((profiler, offload))
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,14 +94,27 @@ async fn cpu_profile(
 ) -> Result<Response, Status> {
     let seconds = asked.seconds.unwrap_or(30);
     if !(1..=MAX_SECONDS).contains(&seconds) {
-        return Err(Status::invalid_argument(format!("`seconds` is {seconds}: between 1 and {MAX_SECONDS}")));
+        return Err(Status::invalid_argument(format!(
+            "`seconds` is {seconds}: between 1 and {MAX_SECONDS}"
+        )));
     }
-    let profile = profiler.cpu(Duration::from_secs(seconds)).await.map_err(|error| match error {
-        Error::Busy => Status::new(ErrorKind::ResourceExhausted, error.to_string()),
-        Error::Sampler(_) => Status::new(ErrorKind::Internal, error.to_string()),
-    })?;
-    let body = offload.run(move || phlare_pprof::gzip::gzip(&profile.encode_to_vec(), 6)).await?;
-    let headers =
-        [(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment; filename=\"profile.pb.gz\"")];
+    let profile =
+        profiler
+            .cpu(Duration::from_secs(seconds))
+            .await
+            .map_err(|error| match error {
+                Error::Busy => Status::new(ErrorKind::ResourceExhausted, error.to_string()),
+                Error::Sampler(_) => Status::new(ErrorKind::Internal, error.to_string()),
+            })?;
+    let body = offload
+        .run(move || phlare_pprof::gzip::gzip(&profile.encode_to_vec(), 6))
+        .await?;
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream"),
+        (
+            CONTENT_DISPOSITION,
+            "attachment; filename=\"profile.pb.gz\"",
+        ),
+    ];
     Ok((headers, body).into_response())
 }

@@ -47,7 +47,12 @@ fn check_bucket(directory: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::write(&probe, b""))
         .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| format!("directory {} (`-storage.filesystem.dir`)", directory.display()))
+        .with_context(|| {
+            format!(
+                "directory {} (`-storage.filesystem.dir`)",
+                directory.display()
+            )
+        })
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
@@ -90,7 +95,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     serving.await;
     while tasks.join_next().await.is_some() {}
     let ingester = system.ingester;
-    let stopped = tokio::task::spawn_blocking(move || ingester.stop()).await.context("close the logs")?;
+    let stopped = tokio::task::spawn_blocking(move || ingester.stop())
+        .await
+        .context("close the logs")?;
     info!("stopped");
     outcome.and(stopped.map_err(Into::into))
 }
@@ -107,7 +114,12 @@ impl System {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut registry = Registry::default();
         let metrics = phlare_server::Metrics::register(&mut registry);
-        let offload = Offload::new("cpu", config.server.cpu_threads, config.server.cpu_queue, &metrics)?;
+        let offload = Offload::new(
+            "cpu",
+            config.server.cpu_threads,
+            config.server.cpu_queue,
+            &metrics,
+        )?;
         let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
         let overrides = Overrides::fixed(config.limits.clone());
         let seed = Seed::random();
@@ -129,7 +141,9 @@ impl System {
             },
         )?);
         let checked = Arc::clone(&ingester);
-        health.register("ingester", move || checked.check_ready().map_err(|error| error.to_string()));
+        health.register("ingester", move || {
+            checked.check_ready().map_err(|error| error.to_string())
+        });
         let local = Arc::new(LocalIngester(Arc::clone(&ingester)));
 
         let distributor = Distributor::new(
@@ -158,14 +172,39 @@ impl System {
         distributor.register(&mut rpc);
         frontend.register(&mut rpc);
         let profiler = Profiler::new(clock);
-        let routes = Router::new().merge(distributor.routes()).merge(frontend.routes()).merge(routes::routes(config));
-        let tenants = if config.multitenancy_enabled { TenantMode::Multi } else { TenantMode::Single };
+        let routes = Router::new()
+            .merge(distributor.routes())
+            .merge(frontend.routes())
+            .merge(routes::routes(config));
+        let tenants = if config.multitenancy_enabled {
+            TenantMode::Multi
+        } else {
+            TenantMode::Single
+        };
         let slow_routes = routes::debug_routes(profiler.clone(), offload.clone());
-        let parts = Parts { tenants, metrics, registry, health, offload, inbound, rpc, routes, slow_routes };
-        Ok(Self { ingester, server: Server::new(config.server.clone(), parts), profiler })
+        let parts = Parts {
+            tenants,
+            metrics,
+            registry,
+            health,
+            offload,
+            inbound,
+            rpc,
+            routes,
+            slow_routes,
+        };
+        Ok(Self {
+            ingester,
+            server: Server::new(config.server.clone(), parts),
+            profiler,
+        })
     }
 
-    fn self_profiling(&self, config: &Config, listener: &TcpListener) -> anyhow::Result<SelfProfiling> {
+    fn self_profiling(
+        &self,
+        config: &Config,
+        listener: &TcpListener,
+    ) -> anyhow::Result<SelfProfiling> {
         let settings = &config.self_profiling;
         let url = match settings.url.as_str() {
             "" => format!("http://127.0.0.1:{}", listener.local_addr()?.port()),
@@ -190,7 +229,10 @@ struct StopSignal {
 impl StopSignal {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
     }
 
     async fn received(&mut self) -> &'static str {

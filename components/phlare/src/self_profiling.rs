@@ -36,8 +36,13 @@ impl SelfProfiling {
                 () = shutdown.cancelled() => return,
             };
             let Err(error) = outcome else { continue };
-            if failures % WARN_EVERY == 0 {
-                warn!(url = self.url, error = format!("{error:#}"), failures, "a profile of this process was not pushed");
+            if failures.is_multiple_of(WARN_EVERY) {
+                warn!(
+                    url = self.url,
+                    error = format!("{error:#}"),
+                    failures,
+                    "a profile of this process was not pushed"
+                );
             }
             failures += 1;
             tokio::select! {
@@ -52,7 +57,10 @@ impl SelfProfiling {
         if profile.sample.is_empty() {
             return Ok(());
         }
-        let label = |name: &str, value: &str| LabelPair { name: name.to_owned(), value: value.to_owned() };
+        let label = |name: &str, value: &str| LabelPair {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
         let series = RawProfileSeries {
             labels: vec![
                 label("__name__", "process_cpu"),
@@ -60,19 +68,34 @@ impl SelfProfiling {
                 label("target", &self.target),
                 label("version", env!("CARGO_PKG_VERSION")),
             ],
-            samples: vec![RawSample { raw_profile: profile.encode_to_vec().into(), id: String::new() }],
+            samples: vec![RawSample {
+                raw_profile: profile.encode_to_vec().into(),
+                id: String::new(),
+            }],
             annotations: Vec::new(),
         };
         let response = client
-            .post(format!("{}/push.v1.PusherService/Push", self.url.trim_end_matches('/')))
+            .post(format!(
+                "{}/push.v1.PusherService/Push",
+                self.url.trim_end_matches('/')
+            ))
             .header("content-type", "application/proto")
             .header("x-scope-orgid", self.tenant.as_str())
             .timeout(Duration::from_secs(30))
-            .body(PushRequest { series: vec![series] }.encode_to_vec())
+            .body(
+                PushRequest {
+                    series: vec![series],
+                }
+                .encode_to_vec(),
+            )
             .send()
             .await?;
         let status = response.status();
-        anyhow::ensure!(status.is_success(), "{status}: {}", response.text().await.unwrap_or_default());
+        anyhow::ensure!(
+            status.is_success(),
+            "{status}: {}",
+            response.text().await.unwrap_or_default()
+        );
         Ok(())
     }
 }

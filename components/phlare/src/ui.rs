@@ -1,5 +1,9 @@
 //! What people at a terminal see: answers on standard output, talk on standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one module that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one module that prints"
+)]
 
 use std::net::SocketAddr;
 
@@ -12,7 +16,10 @@ pub(crate) fn answer(text: &str) {
 
 /// One line: what failed, and why.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = format!("{error:#}")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     eprintln!("phlare: {line}");
 }
 
@@ -40,5 +47,9 @@ Add {url} to Grafana as a data source of type Grafana Pyroscope.
 
 /// An address that a client on this machine can use.
 fn reachable(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+    if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
 }

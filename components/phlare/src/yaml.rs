@@ -25,14 +25,18 @@ pub(crate) fn read<T: DeserializeOwned + Default>(text: &str) -> Result<T, Error
 }
 
 fn merged<T: DeserializeOwned + Default>(text: &str) -> Result<T, Error> {
-    let mut value: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| explain(&error))?;
+    let mut value: serde_yaml::Value =
+        serde_yaml::from_str(text).map_err(|error| explain(&error))?;
     value.apply_merge().map_err(|error| explain(&error))?;
-    serde_yaml::from_value::<Option<T>>(value).map(Option::unwrap_or_default).map_err(|error| explain(&error))
+    serde_yaml::from_value::<Option<T>>(value)
+        .map(Option::unwrap_or_default)
+        .map_err(|error| explain(&error))
 }
 
 /// Writes a document.
 pub(crate) fn write(value: &impl Serialize) -> String {
-    serde_yaml::to_string(value).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
+    serde_yaml::to_string(value)
+        .unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
 }
 
 /// Writes the keys whose values differ.
@@ -43,7 +47,9 @@ pub(crate) fn write_difference<T: Serialize>(before: &T, after: &T) -> String {
 }
 
 fn difference(before: &serde_yaml::Value, after: serde_yaml::Value) -> Option<serde_yaml::Value> {
-    let serde_yaml::Value::Mapping(keys) = after else { return (*before != after).then_some(after) };
+    let serde_yaml::Value::Mapping(keys) = after else {
+        return (*before != after).then_some(after);
+    };
     let changed: serde_yaml::Mapping = keys
         .into_iter()
         .filter_map(|(key, after)| {
@@ -56,21 +62,32 @@ fn difference(before: &serde_yaml::Value, after: serde_yaml::Value) -> Option<se
 
 fn explain(error: &serde_yaml::Error) -> Error {
     let text = error.to_string();
-    let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column())).unwrap_or_default();
+    let place = error
+        .location()
+        .map(|at| format!(" (line {}, column {})", at.line(), at.column()))
+        .unwrap_or_default();
     let mut problem = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let mut hint = String::new();
     if let Some((before, known)) = text.split_once(", expected one of ") {
         problem = before.replace("unknown field", "unknown key");
-        hint = nearest(before, known).map(|key| format!(", did you mean `{key}`?")).unwrap_or_default();
+        hint = nearest(before, known)
+            .map(|key| format!(", did you mean `{key}`?"))
+            .unwrap_or_default();
     }
-    Error { problem, place, hint }
+    Error {
+        problem,
+        place,
+        hint,
+    }
 }
 
 /// Of the keys in serde's message, the one most like the unknown one.
 fn nearest<'a>(before: &str, known: &'a str) -> Option<&'a str> {
     let unknown = before.split('`').nth(1)?;
     let keys = known.split('`').skip(1).step_by(2);
-    let (likeness, key) = keys.map(|key| (strsim::jaro_winkler(unknown, key), key)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (likeness, key) = keys
+        .map(|key| (strsim::jaro_winkler(unknown, key), key))
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
     (likeness > 0.7).then_some(key)
 }
 
@@ -95,14 +112,24 @@ mod tests {
         let error = read("server:\n  http_listen_prot: 1\n").unwrap_err();
         assert!(error.contains("unknown key `http_listen_prot`"), "{error}");
         assert!(error.contains("line 2"), "{error}");
-        assert!(error.contains("did you mean `http_listen_port`?"), "{error}");
+        assert!(
+            error.contains("did you mean `http_listen_port`?"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_key_twice_and_a_wrong_type_are_errors() {
-        assert!(read("target: all\ntarget: all\n").unwrap_err().contains("duplicate"));
+        assert!(
+            read("target: all\ntarget: all\n")
+                .unwrap_err()
+                .contains("duplicate")
+        );
         let error = read("server:\n  http_listen_port: many\n").unwrap_err();
-        assert!(error.contains("line 2") && error.contains("many"), "{error}");
+        assert!(
+            error.contains("line 2") && error.contains("many"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -118,7 +145,10 @@ mod tests {
         let mut changed = Config::default();
         assert_eq!(write_difference(&Config::default(), &changed), "{}\n");
         changed.server.http_listen_port = 7;
-        assert_eq!(write_difference(&Config::default(), &changed), "server:\n  http_listen_port: 7\n");
+        assert_eq!(
+            write_difference(&Config::default(), &changed),
+            "server:\n  http_listen_port: 7\n"
+        );
     }
 
     #[test]

@@ -23,11 +23,15 @@ impl ActiveSeries {
 
     /// How many of `series` are not active now; `None` is a series that does not exist yet.
     pub(crate) fn idle_among(&self, series: impl Iterator<Item = Option<SeriesIndex>>) -> usize {
-        series.filter(|series| series.is_none_or(|index| !self.is_active(index))).count()
+        series
+            .filter(|series| series.is_none_or(|index| !self.is_active(index)))
+            .count()
     }
 
     fn is_active(&self, series: SeriesIndex) -> bool {
-        self.seen_ns.get(series as usize).is_some_and(|&seen| seen != 0)
+        self.seen_ns
+            .get(series as usize)
+            .is_some_and(|&seen| seen != 0)
     }
 
     /// Forgets series that became idle, at most once a minute.
@@ -73,7 +77,10 @@ mod tests {
         active.touch(1, 5 * MINUTE);
         active.touch(1, 6 * MINUTE);
         assert_eq!(active.len(), 2);
-        assert_eq!(active.idle_among([Some(0), Some(1), Some(2), None].into_iter()), 2);
+        assert_eq!(
+            active.idle_among([Some(0), Some(1), Some(2), None].into_iter()),
+            2
+        );
         active.sweep(12 * MINUTE);
         assert_eq!(active.len(), 1);
         assert_eq!(active.idle_among([Some(0), Some(1)].into_iter()), 1);

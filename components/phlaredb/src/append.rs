@@ -44,7 +44,8 @@ impl Appender {
     /// Forgets the previous profile and translates the stacks of the next one.
     pub(crate) fn begin(&mut self, head: &Head, profile: &Normalized<'_>) -> Result<(), Full> {
         self.ordered_group = None;
-        self.importer.stacks(&head.symbols, profile, &mut self.stacktraces)
+        self.importer
+            .stacks(&head.symbols, profile, &mut self.stacktraces)
     }
 
     /// The rows that have values, each with its series; series that do not exist are made.
@@ -57,7 +58,11 @@ impl Appender {
                 Some(index) => index,
                 None => head.index.write().insert(&row.labels)?,
             };
-            placed.push(Placed { row, index, series: head.series(index)? });
+            placed.push(Placed {
+                row,
+                index,
+                series: head.series(index)?,
+            });
         }
         Some(placed)
     }
@@ -77,10 +82,16 @@ impl Appender {
         for string in [header.default_sample_type, header.doc_url] {
             self.defined.string(&mut self.record, &symbols, string);
         }
-        for &Placed { row, index, ref series } in placed {
+        for &Placed {
+            row,
+            index,
+            ref series,
+        } in placed
+        {
             self.fill(profile, row);
             for sample in &self.samples {
-                self.defined.stacktrace(&mut self.record, &symbols, sample.stacktrace);
+                self.defined
+                    .stacktrace(&mut self.record, &symbols, sample.stacktrace);
             }
             self.defined.series(&mut self.record, index, &series.labels);
             let start = self.encoded.len();
@@ -104,10 +115,24 @@ impl Appender {
     }
 
     /// Makes the rows that [`Appender::encode`] encoded visible.
-    pub(crate) fn apply(&mut self, head: &Head, time_ns: i64, placed: &[Placed<'_>], now_ns: i64) -> Values {
+    pub(crate) fn apply(
+        &mut self,
+        head: &Head,
+        time_ns: i64,
+        placed: &[Placed<'_>],
+        now_ns: i64,
+    ) -> Values {
         let mut values = Values::default();
         let mut start = 0;
-        for (&Placed { row, index, ref series }, &end) in placed.iter().zip(&self.ends) {
+        for (
+            &Placed {
+                row,
+                index,
+                ref series,
+            },
+            &end,
+        ) in placed.iter().zip(&self.ends)
+        {
             let added = head.push(&Incoming {
                 series,
                 time_ns,
@@ -144,7 +169,12 @@ impl Appender {
                 NO_TRACE => [0; 16],
                 trace => profile.trace_ids[trace as usize],
             };
-            self.samples.push(Sample { stacktrace, value: value as u64, span_id: sample.span_id, trace_id });
+            self.samples.push(Sample {
+                stacktrace,
+                value: value as u64,
+                span_id: sample.span_id,
+                trace_id,
+            });
         }
         if row.delta {
             fold_spans(&mut self.samples);
@@ -205,9 +235,12 @@ pub(crate) fn rows_with_values<'a>(append: &Append<'a>) -> Vec<&'a Row> {
     let profile = append.profile;
     let columns = profile.sample_types.len();
     let has_values = |row: &&Row| {
-        let Some(group) = profile.groups.get(row.group) else { return false };
+        let Some(group) = profile.groups.get(row.group) else {
+            return false;
+        };
         let (first, last) = (group.first as usize, (group.first + group.count) as usize);
-        row.sample_type < columns && (first..last).any(|sample| profile.values[sample * columns + row.sample_type] > 0)
+        row.sample_type < columns
+            && (first..last).any(|sample| profile.values[sample * columns + row.sample_type] > 0)
     };
     append.rows.iter().filter(has_values).collect()
 }

@@ -13,7 +13,10 @@ impl MemoryBudget {
     /// A budget of `limit` bytes; 0 is unlimited.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit: if limit == 0 { usize::MAX } else { limit } }
+        Self {
+            used: AtomicUsize::new(0),
+            limit: if limit == 0 { usize::MAX } else { limit },
+        }
     }
 
     /// Bytes that the heads hold now.

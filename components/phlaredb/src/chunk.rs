@@ -114,7 +114,13 @@ impl<'a> Samples<'a> {
         let count = usize::try_from(body.u64()?).ok()?;
         let divisor = body.u64()?;
         // Each sample takes at least two bytes, so a count cannot make anybody allocate more than its bytes.
-        (count <= bytes.len()).then_some(Self { header, flags, count, divisor, body })
+        (count <= bytes.len()).then_some(Self {
+            header,
+            flags,
+            count,
+            divisor,
+            body,
+        })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -146,7 +152,12 @@ impl<'a> Samples<'a> {
     pub(crate) fn to_vec(self) -> Option<Vec<Sample>> {
         let mut samples = Vec::with_capacity(self.count);
         let mut rest = self.pairs(|stacktrace, value| {
-            samples.push(Sample { stacktrace, value, span_id: 0, trace_id: [0; 16] });
+            samples.push(Sample {
+                stacktrace,
+                value,
+                span_id: 0,
+                trace_id: [0; 16],
+            });
         })?;
         if self.has_spans() {
             for sample in &mut samples {
@@ -175,9 +186,15 @@ pub(crate) struct ChunkRow {
     pub(crate) time_ns: i64,
     /// Sum of the samples' values.
     pub(crate) total: u64,
-    #[expect(dead_code, reason = "a column of blocks; kept from the first day, because the log has it")]
+    #[expect(
+        dead_code,
+        reason = "a column of blocks; kept from the first day, because the log has it"
+    )]
     partition: u64,
-    #[expect(dead_code, reason = "as `partition`; rows equal in series, time and id are replicas of one profile")]
+    #[expect(
+        dead_code,
+        reason = "as `partition`; rows equal in series, time and id are replicas of one profile"
+    )]
     id: Uuid,
     /// Number of samples.
     pub(crate) samples: u32,
@@ -228,7 +245,9 @@ impl Chunk {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.capacity().saturating_add(self.rows.capacity().saturating_mul(size_of::<ChunkRow>()))
+        self.bytes
+            .capacity()
+            .saturating_add(self.rows.capacity().saturating_mul(size_of::<ChunkRow>()))
     }
 
     /// All rows with their encoded samples.
@@ -255,7 +274,12 @@ mod tests {
         prop::collection::vec(sample, 0..40).prop_map(|tuples| {
             let mut samples: Vec<_> = tuples
                 .into_iter()
-                .map(|(stacktrace, value, span_id, trace_id)| Sample { stacktrace, value, span_id, trace_id })
+                .map(|(stacktrace, value, span_id, trace_id)| Sample {
+                    stacktrace,
+                    value,
+                    span_id,
+                    trace_id,
+                })
                 .collect();
             samples.sort_by_key(|sample| sample.stacktrace);
             samples
@@ -288,7 +312,12 @@ mod tests {
     #[test]
     fn multiples_of_the_period_take_one_byte_each() {
         let samples: Vec<_> = (1..=50_u32)
-            .map(|i| Sample { stacktrace: i, value: u64::from(i % 7 + 1) * 10_000_000, span_id: 0, trace_id: [0; 16] })
+            .map(|i| Sample {
+                stacktrace: i,
+                value: u64::from(i % 7 + 1) * 10_000_000,
+                span_id: 0,
+                trace_id: [0; 16],
+            })
             .collect();
         let mut out = Vec::new();
         encode(&Header::default(), &samples, &mut out);

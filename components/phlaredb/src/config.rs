@@ -73,6 +73,10 @@ impl Config {
             WalSync::Interval => wal::SyncPolicy::Interval(self.wal_sync_interval),
             WalSync::Never => wal::SyncPolicy::Never,
         };
-        wal::Options { sync, segment_bytes: self.wal_segment_bytes, ..wal::Options::default() }
+        wal::Options {
+            sync,
+            segment_bytes: self.wal_segment_bytes,
+            ..wal::Options::default()
+        }
     }
 }

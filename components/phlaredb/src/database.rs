@@ -55,7 +55,10 @@ impl Commit {
     /// [`Error::Wal`]: it is not known to be durable, and must not be acknowledged.
     pub async fn wait(self) -> Result<(), Error> {
         match self.0 {
-            Some((tenant, commit)) => commit.wait().await.map_err(|source| Error::Wal { tenant, source }),
+            Some((tenant, commit)) => commit
+                .wait()
+                .await
+                .map_err(|source| Error::Wal { tenant, source }),
             None => Ok(()),
         }
     }
@@ -86,7 +89,9 @@ struct Writer {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("tenant", &self.tenant).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,8 +106,10 @@ impl Database {
         config: &Config,
         dependencies: Dependencies,
     ) -> Result<(Self, Recovery), Error> {
-        std::fs::create_dir_all(directory)
-            .map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
+        std::fs::create_dir_all(directory).map_err(|source| Error::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
         let head = Head::new(dependencies.seed);
         let mut replay = Replay::new(&head);
         let mut current = None;
@@ -120,21 +127,45 @@ impl Database {
             }
             full = full.or(replay.record(record.payload()).err());
         })
-        .map_err(|source| Error::Wal { tenant: tenant.clone(), source })?;
+        .map_err(|source| Error::Wal {
+            tenant: tenant.clone(),
+            source,
+        })?;
         let replayed = replay.replayed;
         if let Some(Full) = full {
             return Err(Error::Symbols { tenant });
         }
         log_recovery(&tenant, &replayed);
-        dependencies.metrics.replayed_profiles.inc_by(replayed.profiles);
-        dependencies.metrics.lost_profiles.inc_by(replayed.lost_profiles);
-        let recovery = Recovery { profiles: replayed.profiles, lost_profiles: replayed.lost_profiles, wal: found };
+        dependencies
+            .metrics
+            .replayed_profiles
+            .inc_by(replayed.profiles);
+        dependencies
+            .metrics
+            .lost_profiles
+            .inc_by(replayed.lost_profiles);
+        let recovery = Recovery {
+            profiles: replayed.profiles,
+            lost_profiles: replayed.lost_profiles,
+            wal: found,
+        };
         let max_bytes = match config.head_max_bytes_per_tenant {
             0 => usize::MAX,
             limit => limit,
         };
-        let writer = Writer { appender: Appender::default(), wal, segment: None, reported: Stats::default() };
-        let database = Self { tenant, head, appender: Mutex::new(writer), max_bytes, dependencies };
+        let writer = Writer {
+            appender: Appender::default(),
+            wal,
+            segment: None,
+            reported: Stats::default(),
+        };
+        let database = Self {
+            tenant,
+            head,
+            appender: Mutex::new(writer),
+            max_bytes,
+            dependencies,
+        };
         database.report(&mut database.appender.lock());
         Ok((database, recovery))
     }
@@ -157,11 +188,21 @@ impl Database {
         }
         let now_ns = self.dependencies.clock.now_ns();
         let mut writer = self.appender.lock();
-        let Writer { appender, wal, segment, .. } = &mut *writer;
+        let Writer {
+            appender,
+            wal,
+            segment,
+            ..
+        } = &mut *writer;
         self.check_limits(appender, &rows, max_series, now_ns)?;
-        let full = |Full| Error::Symbols { tenant: self.tenant.clone() };
+        let full = |Full| Error::Symbols {
+            tenant: self.tenant.clone(),
+        };
         appender.begin(&self.head, append.profile).map_err(full)?;
-        let placed = appender.place(&self.head, &rows).ok_or(Full).map_err(full)?;
+        let placed = appender
+            .place(&self.head, &rows)
+            .ok_or(Full)
+            .map_err(full)?;
         if *segment != Some(wal.segment()) {
             *segment = Some(wal.segment());
             appender.defined.begin_epoch();
@@ -170,7 +211,10 @@ impl Database {
             .encode(&self.head, append.profile, &placed)
             .map_err(full)
             .and_then(|()| {
-                wal.append(appender.record()).map_err(|source| Error::Wal { tenant: self.tenant.clone(), source })
+                wal.append(appender.record()).map_err(|source| Error::Wal {
+                    tenant: self.tenant.clone(),
+                    source,
+                })
             });
         let position = match logged {
             Ok(position) => position,
@@ -182,8 +226,14 @@ impl Database {
         };
         let values = appender.apply(&self.head, append.profile.time_ns, &placed, now_ns);
         let commit = wal.commit(position);
-        self.dependencies.metrics.received_values.inc_by(values.received);
-        self.dependencies.metrics.ingested_values.inc_by(values.stored);
+        self.dependencies
+            .metrics
+            .received_values
+            .inc_by(values.received);
+        self.dependencies
+            .metrics
+            .ingested_values
+            .inc_by(values.stored);
         self.report(&mut writer);
         Ok(Commit(Some((self.tenant.clone(), commit))))
     }
@@ -205,7 +255,14 @@ impl Database {
     /// # Errors
     /// [`Error::Wal`] if something could not be written.
     pub fn close(&self) -> Result<(), Error> {
-        self.appender.lock().wal.close().map_err(|source| Error::Wal { tenant: self.tenant.clone(), source })
+        self.appender
+            .lock()
+            .wal
+            .close()
+            .map_err(|source| Error::Wal {
+                tenant: self.tenant.clone(),
+                source,
+            })
     }
 
     fn check_limits(
@@ -217,11 +274,18 @@ impl Database {
     ) -> Result<(), Error> {
         let budget = &self.dependencies.budget;
         if budget.is_exhausted() {
-            return Err(Error::ProcessMemory { used: budget.used(), limit: budget.limit() });
+            return Err(Error::ProcessMemory {
+                used: budget.used(),
+                limit: budget.limit(),
+            });
         }
         let used = self.head.size_bytes();
         if used >= self.max_bytes {
-            return Err(Error::TenantMemory { tenant: self.tenant.clone(), used, limit: self.max_bytes });
+            return Err(Error::TenantMemory {
+                tenant: self.tenant.clone(),
+                used,
+                limit: self.max_bytes,
+            });
         }
         if max_series == 0 {
             return Ok(());
@@ -231,7 +295,11 @@ impl Database {
             appender.active.sweep(now_ns);
             let active = appender.active.len();
             if active + append::idle_series(&appender.active, &self.head, rows) > max_series {
-                return Err(Error::SeriesLimit { tenant: self.tenant.clone(), active, limit: max_series });
+                return Err(Error::SeriesLimit {
+                    tenant: self.tenant.clone(),
+                    active,
+                    limit: max_series,
+                });
             }
         }
         Ok(())
@@ -246,16 +314,29 @@ impl Database {
         let grown = |now: u64, before: u64| now as i64 - before as i64;
         metrics.head_bytes.inc_by(grown(now.bytes, before.bytes));
         metrics.head_series.inc_by(grown(now.series, before.series));
-        metrics.series_created.inc_by(now.series.saturating_sub(before.series));
-        metrics.profiles.inc_by(grown(now.profiles, before.profiles));
-        metrics.profiles_created.inc_by(now.profiles.saturating_sub(before.profiles));
+        metrics
+            .series_created
+            .inc_by(now.series.saturating_sub(before.series));
+        metrics
+            .profiles
+            .inc_by(grown(now.profiles, before.profiles));
+        metrics
+            .profiles_created
+            .inc_by(now.profiles.saturating_sub(before.profiles));
         metrics.samples.inc_by(grown(now.samples, before.samples));
-        self.dependencies.budget.change(before.bytes as usize, now.bytes as usize);
+        self.dependencies
+            .budget
+            .change(before.bytes as usize, now.bytes as usize);
     }
 }
 
 fn log_recovery(tenant: &TenantId, replayed: &Replayed) {
-    let Replayed { profiles, lost_profiles, lost_stacktraces, malformed_records } = *replayed;
+    let Replayed {
+        profiles,
+        lost_profiles,
+        lost_stacktraces,
+        malformed_records,
+    } = *replayed;
     if lost_profiles + lost_stacktraces + malformed_records > 0 {
         warn!(
             %tenant, profiles, lost_profiles, lost_stacktraces, malformed_records,

@@ -44,9 +44,17 @@ impl Defined {
 
     pub(crate) fn size_bytes(&self) -> usize {
         let marks = [
-            &self.strings, &self.functions, &self.mappings, &self.locations, &self.stacktraces, &self.series,
+            &self.strings,
+            &self.functions,
+            &self.mappings,
+            &self.locations,
+            &self.stacktraces,
+            &self.series,
         ];
-        marks.iter().map(|marks| marks.0.capacity() * size_of::<u32>()).sum()
+        marks
+            .iter()
+            .map(|marks| marks.0.capacity() * size_of::<u32>())
+            .sum()
     }
 
     pub(crate) fn series(&mut self, out: &mut Writer, id: u32, labels: &Labels) {

@@ -28,18 +28,27 @@ impl Cumulative {
             return;
         }
         samples.retain_mut(|sample| {
-            let previous = highest.insert(sample.stacktrace, sample.value).unwrap_or_default();
+            let previous = highest
+                .insert(sample.stacktrace, sample.value)
+                .unwrap_or_default();
             sample.value -= previous;
             sample.value > 0
         });
     }
 
     fn restart(&mut self, samples: &mut Vec<Sample>) {
-        self.highest = Some(samples.drain(..).map(|sample| (sample.stacktrace, sample.value)).collect());
+        self.highest = Some(
+            samples
+                .drain(..)
+                .map(|sample| (sample.stacktrace, sample.value))
+                .collect(),
+        );
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.highest.as_ref().map_or(0, |highest| highest.capacity() * 17)
+        self.highest
+            .as_ref()
+            .map_or(0, |highest| highest.capacity() * 17)
     }
 }
 
@@ -51,7 +60,12 @@ mod tests {
     fn sequences_of_cumulative_profiles() {
         let mut state = Cumulative::default();
         let mut check = |cumulative: &[(u32, u64)], expected: &[(u32, u64)]| {
-            let sample = |&(stacktrace, value): &(u32, u64)| Sample { stacktrace, value, span_id: 0, trace_id: [0; 16] };
+            let sample = |&(stacktrace, value): &(u32, u64)| Sample {
+                stacktrace,
+                value,
+                span_id: 0,
+                trace_id: [0; 16],
+            };
             let mut samples: Vec<_> = cumulative.iter().map(sample).collect();
             state.difference(&mut samples);
             assert_eq!(samples, expected.iter().map(sample).collect::<Vec<_>>());

@@ -59,7 +59,9 @@ pub enum Error {
         limit: usize,
     },
     /// 2³² − 1 distinct symbols, or bytes of their text, are in the head.
-    #[error("the head of tenant {tenant} has no id left for a new symbol: more than 4 billion of a kind")]
+    #[error(
+        "the head of tenant {tenant} has no id left for a new symbol: more than 4 billion of a kind"
+    )]
     Symbols {
         /// Whose head.
         tenant: TenantId,

@@ -123,14 +123,19 @@ impl Head {
 
     /// Adds a profile to its series.
     pub(crate) fn push(&self, incoming: &Incoming<'_>) -> Values {
-        let Some(samples) = Samples::decode(incoming.encoded) else { return Values::default() };
+        let Some(samples) = Samples::decode(incoming.encoded) else {
+            return Values::default();
+        };
         let received = samples.count() as u64;
         let difference = match incoming.cumulative {
             true => self.difference(incoming.series, samples),
             false => None,
         };
         if incoming.cumulative && difference.is_none() {
-            return Values { received, stored: 0 };
+            return Values {
+                received,
+                stored: 0,
+            };
         }
         let encoded = difference.as_deref().unwrap_or(incoming.encoded);
         let stored = self.store(incoming, encoded);
@@ -162,8 +167,21 @@ impl Head {
         if count == 0 {
             return 0;
         }
-        let Incoming { series, time_ns, id, partition, .. } = *incoming;
-        let grown = series.push(&NewRow { time_ns, id, partition, total, samples: count, encoded });
+        let Incoming {
+            series,
+            time_ns,
+            id,
+            partition,
+            ..
+        } = *incoming;
+        let grown = series.push(&NewRow {
+            time_ns,
+            id,
+            partition,
+            total,
+            samples: count,
+            encoded,
+        });
         self.profile_bytes.fetch_add(grown, Ordering::Relaxed);
         self.profiles.fetch_add(1, Ordering::Relaxed);
         self.samples.fetch_add(u64::from(count), Ordering::Relaxed);
@@ -175,6 +193,10 @@ impl Head {
 
     /// A series by its index.
     pub(crate) fn series(&self, index: u32) -> Option<Arc<Series>> {
-        self.index.read().series().get(index as usize).map(Arc::clone)
+        self.index
+            .read()
+            .series()
+            .get(index as usize)
+            .map(Arc::clone)
     }
 }

@@ -24,13 +24,17 @@ impl Index {
 
     pub(crate) fn find(&self, labels: &Labels) -> Option<SeriesIndex> {
         self.by_labels
-            .find(labels.fingerprint().get(), |&index| self.series[index as usize].labels == *labels)
+            .find(labels.fingerprint().get(), |&index| {
+                self.series[index as usize].labels == *labels
+            })
             .copied()
     }
 
     /// Adds a series that [`Index::find`] did not find. `None` if 2³² − 1 exist.
     pub(crate) fn insert(&mut self, labels: &Labels) -> Option<SeriesIndex> {
-        let index = SeriesIndex::try_from(self.series.len()).ok().filter(|&index| index < SeriesIndex::MAX)?;
+        let index = SeriesIndex::try_from(self.series.len())
+            .ok()
+            .filter(|&index| index < SeriesIndex::MAX)?;
         for (name, value) in labels.iter() {
             let values = match self.postings.get_mut(name) {
                 Some(values) => values,
@@ -43,9 +47,10 @@ impl Index {
         }
         self.series.push(Arc::new(Series::new(labels.clone())));
         let series = &self.series;
-        self.by_labels.insert_unique(labels.fingerprint().get(), index, |&index| {
-            series[index as usize].labels.fingerprint().get()
-        });
+        self.by_labels
+            .insert_unique(labels.fingerprint().get(), index, |&index| {
+                series[index as usize].labels.fingerprint().get()
+            });
         // Labels themselves, the series, and a posting of 4 bytes (8 with room to grow) for each label.
         self.size_bytes += labels.size_bytes() + size_of::<Series>() + 32 + labels.len() * 8;
         Some(index)
@@ -57,8 +62,14 @@ impl Index {
 
     /// The series that all matchers select, ascending. A missing label equals an empty value.
     pub(crate) fn select(&self, selector: &Selector) -> Vec<SeriesIndex> {
-        let (narrow, filter): (Vec<_>, Vec<_>) = selector.matchers.iter().partition(|matcher| selects_present(matcher));
-        let mut lists: Vec<_> = narrow.into_iter().map(|matcher| self.matching(matcher)).collect();
+        let (narrow, filter): (Vec<_>, Vec<_>) = selector
+            .matchers
+            .iter()
+            .partition(|matcher| selects_present(matcher));
+        let mut lists: Vec<_> = narrow
+            .into_iter()
+            .map(|matcher| self.matching(matcher))
+            .collect();
         lists.sort_by_key(Vec::len);
         let mut lists = lists.into_iter();
         let mut found = match lists.next() {
@@ -70,14 +81,18 @@ impl Index {
         }
         found.retain(|&index| {
             let labels = &self.series[index as usize].labels;
-            filter.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+            filter
+                .iter()
+                .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
         });
         found
     }
 
     /// Series with a value of the matcher's label that it matches, ascending.
     fn matching(&self, matcher: &Matcher) -> Vec<SeriesIndex> {
-        let Some(values) = self.postings.get(matcher.name()) else { return Vec::new() };
+        let Some(values) = self.postings.get(matcher.name()) else {
+            return Vec::new();
+        };
         let mut found = Vec::new();
         let mut lists = 0;
         let mut add = |series: &Vec<SeriesIndex>| {
@@ -85,8 +100,14 @@ impl Index {
             lists += 1;
         };
         match matcher.set_values() {
-            Some(set) => set.iter().filter_map(|value| values.get(value.as_str())).for_each(&mut add),
-            None => values.iter().filter(|(value, _)| matcher.matches(value)).for_each(|(_, series)| add(series)),
+            Some(set) => set
+                .iter()
+                .filter_map(|value| values.get(value.as_str()))
+                .for_each(&mut add),
+            None => values
+                .iter()
+                .filter(|(value, _)| matcher.matches(value))
+                .for_each(|(_, series)| add(series)),
         }
         if lists > 1 {
             found.sort_unstable();
@@ -114,16 +135,32 @@ mod tests {
             &[("app", "a")],
             &[("app", "c"), ("env", "prod"), ("zone", "é")],
         ];
-        let sets: Vec<_> = sets.iter().map(|pairs| Labels::from_pairs(pairs.iter().copied())).collect();
+        let sets: Vec<_> = sets
+            .iter()
+            .map(|pairs| Labels::from_pairs(pairs.iter().copied()))
+            .collect();
         for labels in &sets {
             index.insert(labels).unwrap();
         }
         for selector in [
-            "{}", r#"{app="a"}"#, r#"{app!="a"}"#, r#"{env=""}"#, r#"{env!=""}"#, r#"{env=~"dev|"}"#, r#"{env!~"dev|"}"#,
-            r#"{app=~"a|b",env=~".+"}"#, r#"{app=~"."}"#, r#"{nope="x"}"#, r#"{nope!="x"}"#, r#"{zone="é"}"#, r#"{app="a",app="b"}"#,
+            "{}",
+            r#"{app="a"}"#,
+            r#"{app!="a"}"#,
+            r#"{env=""}"#,
+            r#"{env!=""}"#,
+            r#"{env=~"dev|"}"#,
+            r#"{env!~"dev|"}"#,
+            r#"{app=~"a|b",env=~".+"}"#,
+            r#"{app=~"."}"#,
+            r#"{nope="x"}"#,
+            r#"{nope!="x"}"#,
+            r#"{zone="é"}"#,
+            r#"{app="a",app="b"}"#,
         ] {
             let parsed = Selector::parse(selector).unwrap();
-            let expected: Vec<_> = (0..4).filter(|&i| parsed.matches(&sets[i as usize])).collect();
+            let expected: Vec<_> = (0..4)
+                .filter(|&i| parsed.matches(&sets[i as usize]))
+                .collect();
             assert_eq!(index.select(&parsed), expected, "{selector}");
         }
     }

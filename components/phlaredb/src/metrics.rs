@@ -25,14 +25,49 @@ pub struct Metrics {
 impl Metrics {
     /// Makes the figures and registers them.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { wal: wal::Metrics::register(registry), ..Self::default() };
-        let Self { head_bytes, head_series, series_created, profiles, profiles_created, samples, .. } = &metrics;
-        registry.register("pyroscope_head_size_bytes", "Memory of all heads in bytes", head_bytes.clone());
-        registry.register("pyroscope_tsdb_head_series", "Series in all heads", head_series.clone());
-        registry.register("pyroscope_tsdb_head_series_created", "Series made since start", series_created.clone());
-        registry.register("pyroscope_head_profiles", "Profiles in all heads", profiles.clone());
-        registry.register("pyroscope_head_profiles_created", "Profiles added since start", profiles_created.clone());
-        registry.register("pyroscope_head_samples", "Samples in all heads", samples.clone());
+        let metrics = Self {
+            wal: wal::Metrics::register(registry),
+            ..Self::default()
+        };
+        let Self {
+            head_bytes,
+            head_series,
+            series_created,
+            profiles,
+            profiles_created,
+            samples,
+            ..
+        } = &metrics;
+        registry.register(
+            "pyroscope_head_size_bytes",
+            "Memory of all heads in bytes",
+            head_bytes.clone(),
+        );
+        registry.register(
+            "pyroscope_tsdb_head_series",
+            "Series in all heads",
+            head_series.clone(),
+        );
+        registry.register(
+            "pyroscope_tsdb_head_series_created",
+            "Series made since start",
+            series_created.clone(),
+        );
+        registry.register(
+            "pyroscope_head_profiles",
+            "Profiles in all heads",
+            profiles.clone(),
+        );
+        registry.register(
+            "pyroscope_head_profiles_created",
+            "Profiles added since start",
+            profiles_created.clone(),
+        );
+        registry.register(
+            "pyroscope_head_samples",
+            "Samples in all heads",
+            samples.clone(),
+        );
         registry.register(
             "pyroscope_head_received_sample_values",
             "Sample values received, before differences are taken",

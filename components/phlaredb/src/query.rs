@@ -75,7 +75,10 @@ impl Bounds {
     fn new(range: TimeRange) -> Self {
         Self {
             first_ns: range.start_ms.saturating_mul(1_000_000),
-            last_ns: range.end_ms.saturating_mul(1_000_000).saturating_add(999_999),
+            last_ns: range
+                .end_ms
+                .saturating_mul(1_000_000)
+                .saturating_add(999_999),
         }
     }
 
@@ -90,12 +93,22 @@ impl Bounds {
 }
 
 /// The series of a profile type (of any, if `None`) that a selector matches.
-fn matching_series(head: &Head, profile_type: Option<&ProfileType>, selector: &Selector) -> Vec<Arc<Series>> {
+fn matching_series(
+    head: &Head,
+    profile_type: Option<&ProfileType>,
+    selector: &Selector,
+) -> Vec<Arc<Series>> {
     let mut selector = selector.clone();
     if let Some(profile_type) = profile_type {
-        selector.matchers.push(Matcher::equal(names::PROFILE_TYPE, profile_type.to_string()));
+        selector.matchers.push(Matcher::equal(
+            names::PROFILE_TYPE,
+            profile_type.to_string(),
+        ));
     }
     let index = head.index.read();
     let found = index.select(&selector);
-    found.into_iter().filter_map(|series| index.series().get(series as usize).map(Arc::clone)).collect()
+    found
+        .into_iter()
+        .filter_map(|series| index.series().get(series as usize).map(Arc::clone))
+        .collect()
 }

@@ -39,12 +39,32 @@ pub(crate) struct Profile<'a> {
 /// One thing in a record.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Entry<'a> {
-    String { id: u32, text: &'a str },
-    Function { id: u32, function: Function },
-    Mapping { id: u32, mapping: Mapping },
-    Location { id: u32, location: Location, lines: Vec<Line> },
-    Stacktrace { id: u32, parent: u32, location: u32 },
-    Series { id: u32, labels: Labels },
+    String {
+        id: u32,
+        text: &'a str,
+    },
+    Function {
+        id: u32,
+        function: Function,
+    },
+    Mapping {
+        id: u32,
+        mapping: Mapping,
+    },
+    Location {
+        id: u32,
+        location: Location,
+        lines: Vec<Line>,
+    },
+    Stacktrace {
+        id: u32,
+        parent: u32,
+        location: u32,
+    },
+    Series {
+        id: u32,
+        labels: Labels,
+    },
     Profile(Profile<'a>),
 }
 
@@ -91,7 +111,11 @@ impl Writer {
 
     pub(crate) fn mapping(&mut self, id: u32, mapping: &Mapping) {
         let out = self.begin(MAPPING, id);
-        for number in [mapping.memory_start, mapping.memory_limit, mapping.file_offset] {
+        for number in [
+            mapping.memory_start,
+            mapping.memory_limit,
+            mapping.file_offset,
+        ] {
             varint::put(out, number);
         }
         varint::put(out, u64::from(mapping.filename));
@@ -160,15 +184,35 @@ impl<'a> Entries<'a> {
         let tag = reader.u8()?;
         let id = reader.u32()?;
         Some(match tag {
-            STRING => Entry::String { id, text: reader.text()? },
-            FUNCTION => Entry::Function { id, function: function(reader)? },
-            MAPPING => Entry::Mapping { id, mapping: mapping(reader)? },
+            STRING => Entry::String {
+                id,
+                text: reader.text()?,
+            },
+            FUNCTION => Entry::Function {
+                id,
+                function: function(reader)?,
+            },
+            MAPPING => Entry::Mapping {
+                id,
+                mapping: mapping(reader)?,
+            },
             LOCATION => {
                 let (location, lines) = location(reader)?;
-                Entry::Location { id, location, lines }
+                Entry::Location {
+                    id,
+                    location,
+                    lines,
+                }
             }
-            STACKTRACE => Entry::Stacktrace { id, parent: reader.u32()?, location: reader.u32()? },
-            SERIES => Entry::Series { id, labels: labels(reader)? },
+            STACKTRACE => Entry::Stacktrace {
+                id,
+                parent: reader.u32()?,
+                location: reader.u32()?,
+            },
+            SERIES => Entry::Series {
+                id,
+                labels: labels(reader)?,
+            },
             PROFILE => Entry::Profile(Profile {
                 series: id,
                 time_ns: reader.i64()?,
@@ -235,7 +279,11 @@ fn location(reader: &mut Reader<'_>) -> Option<(Location, Vec<Line>)> {
         let function = reader.u32()?;
         let line = reader.i64()?;
         let column = i32::try_from(reader.i64()?).ok()?;
-        lines.push(Line { function, column, line });
+        lines.push(Line {
+            function,
+            column,
+            line,
+        });
     }
     Some((location, lines))
 }
@@ -256,10 +304,36 @@ mod tests {
 
     #[test]
     fn entries_come_back_in_order() {
-        let function = Function { name: 1, system_name: 0, filename: 2, start_line: -3 };
-        let mapping = Mapping { memory_start: u64::MAX, filename: 2, flags: 8, ..Mapping::default() };
-        let location = Location { mapping: 0, address: 0xdead_beef, is_folded: true, ..Location::default() };
-        let lines = vec![Line { function: 0, column: 7, line: 42 }, Line { function: 0, column: 0, line: -1 }];
+        let function = Function {
+            name: 1,
+            system_name: 0,
+            filename: 2,
+            start_line: -3,
+        };
+        let mapping = Mapping {
+            memory_start: u64::MAX,
+            filename: 2,
+            flags: 8,
+            ..Mapping::default()
+        };
+        let location = Location {
+            mapping: 0,
+            address: 0xdead_beef,
+            is_folded: true,
+            ..Location::default()
+        };
+        let lines = vec![
+            Line {
+                function: 0,
+                column: 7,
+                line: 42,
+            },
+            Line {
+                function: 0,
+                column: 0,
+                line: -1,
+            },
+        ];
         let labels = Labels::from_pairs([("a", "1"), ("ü", "✓")]);
         let profile = Profile {
             series: 9,
@@ -280,11 +354,22 @@ mod tests {
         writer.profile(&profile);
         let entries: Result<Vec<_>, _> = Entries::new(writer.bytes()).collect();
         let expected = vec![
-            Entry::String { id: 1, text: "main" },
+            Entry::String {
+                id: 1,
+                text: "main",
+            },
             Entry::Function { id: 0, function },
             Entry::Mapping { id: 0, mapping },
-            Entry::Location { id: 5, location, lines },
-            Entry::Stacktrace { id: 1, parent: 0, location: 5 },
+            Entry::Location {
+                id: 5,
+                location,
+                lines,
+            },
+            Entry::Stacktrace {
+                id: 1,
+                parent: 0,
+                location: 5,
+            },
             Entry::Series { id: 9, labels },
             Entry::Profile(profile),
         ];

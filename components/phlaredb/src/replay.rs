@@ -46,7 +46,11 @@ struct Ids {
 
 impl<'a> Replay<'a> {
     pub(crate) fn new(head: &'a Head) -> Self {
-        Self { head, ids: Ids::default(), replayed: Replayed::default() }
+        Self {
+            head,
+            ids: Ids::default(),
+            replayed: Replayed::default(),
+        }
     }
 
     /// Each segment defines what it uses.
@@ -72,7 +76,11 @@ impl<'a> Replay<'a> {
     }
 
     fn profile(&mut self, profile: &Profile<'_>) -> Result<(), Full> {
-        let series = self.ids.series.get(&profile.series).and_then(|&index| self.head.series(index));
+        let series = self
+            .ids
+            .series
+            .get(&profile.series)
+            .and_then(|&index| self.head.series(index));
         let (Some(series), Some(samples)) = (series, Samples::decode(profile.samples)) else {
             self.replayed.lost_profiles += 1;
             return Ok(());
@@ -124,14 +132,26 @@ impl Ids {
                     filename: self.string(symbols, function.filename)?,
                     start_line: function.start_line,
                 };
-                self.functions.insert(id, symbols.intern_function(translated)?);
+                self.functions
+                    .insert(id, symbols.intern_function(translated)?);
             }
             Entry::Mapping { id, mapping } => {
                 let filename = self.string(symbols, mapping.filename)?;
                 let build_id = self.string(symbols, mapping.build_id)?;
-                self.mappings.insert(id, symbols.intern_mapping(Mapping { filename, build_id, ..mapping })?);
+                self.mappings.insert(
+                    id,
+                    symbols.intern_mapping(Mapping {
+                        filename,
+                        build_id,
+                        ..mapping
+                    })?,
+                );
             }
-            Entry::Location { id, location, mut lines } => {
+            Entry::Location {
+                id,
+                location,
+                mut lines,
+            } => {
                 for line in &mut lines {
                     line.function = match self.functions.get(&line.function) {
                         Some(&known) => known,
@@ -142,9 +162,22 @@ impl Ids {
                     Some(&known) => known,
                     None => symbols.intern_mapping(Mapping::default())?,
                 };
-                self.locations.insert(id, symbols.intern_location(Location { mapping, ..location }, &lines)?);
+                self.locations.insert(
+                    id,
+                    symbols.intern_location(
+                        Location {
+                            mapping,
+                            ..location
+                        },
+                        &lines,
+                    )?,
+                );
             }
-            Entry::Stacktrace { id, parent, location } => {
+            Entry::Stacktrace {
+                id,
+                parent,
+                location,
+            } => {
                 let parent = match self.stacktraces.get(&parent) {
                     Some(&known) => known,
                     None if parent == 0 => 0,
@@ -154,7 +187,8 @@ impl Ids {
                     Some(&known) => known,
                     None => lost_location(symbols)?,
                 };
-                self.stacktraces.insert(id, symbols.intern_frame(parent, location)?);
+                self.stacktraces
+                    .insert(id, symbols.intern_frame(parent, location)?);
             }
             Entry::Series { .. } | Entry::Profile(_) => {}
         }
@@ -172,13 +206,26 @@ impl Ids {
 
 fn lost_function(symbols: &mut Symbols) -> Result<u32, Full> {
     let name = symbols.intern_string(LOST_SYMBOLS)?;
-    symbols.intern_function(Function { name, ..Function::default() })
+    symbols.intern_function(Function {
+        name,
+        ..Function::default()
+    })
 }
 
 fn lost_location(symbols: &mut Symbols) -> Result<u32, Full> {
     let function = lost_function(symbols)?;
     let mapping = symbols.intern_mapping(Mapping::default())?;
-    symbols.intern_location(Location { mapping, ..Location::default() }, &[Line { function, column: 0, line: 0 }])
+    symbols.intern_location(
+        Location {
+            mapping,
+            ..Location::default()
+        },
+        &[Line {
+            function,
+            column: 0,
+            line: 0,
+        }],
+    )
 }
 
 fn lost_stacktrace(symbols: &mut Symbols) -> Result<StacktraceId, Full> {

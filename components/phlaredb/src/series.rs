@@ -29,7 +29,10 @@ struct Profiles {
 
 impl Series {
     pub(crate) fn new(labels: Labels) -> Self {
-        Self { labels, profiles: Mutex::default() }
+        Self {
+            labels,
+            profiles: Mutex::default(),
+        }
     }
 
     /// Times of the first and the last profile in ns.
@@ -64,7 +67,10 @@ impl Series {
     pub(crate) fn for_each(&self, mut each: impl FnMut(&ChunkRow, &[u8])) {
         let sealed = {
             let profiles = self.profiles.lock();
-            profiles.open.rows().for_each(|(row, encoded)| each(row, encoded));
+            profiles
+                .open
+                .rows()
+                .for_each(|(row, encoded)| each(row, encoded));
             profiles.sealed.clone()
         };
         for chunk in sealed {

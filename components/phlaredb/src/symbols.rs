@@ -108,7 +108,8 @@ impl Symbols {
     }
 
     pub(crate) fn find_string(&self, text: &str) -> Option<StringId> {
-        self.strings.find(self.seed.string(text.as_bytes()), text.as_bytes())
+        self.strings
+            .find(self.seed.string(text.as_bytes()), text.as_bytes())
     }
 
     pub(crate) fn intern_string(&mut self, text: &str) -> Result<StringId, Full> {
@@ -123,7 +124,8 @@ impl Symbols {
             self.strings.hash(function.filename),
             function.start_line,
         );
-        self.functions.intern(hash, |known| *known == function, || function)
+        self.functions
+            .intern(hash, |known| *known == function, || function)
     }
 
     pub(crate) fn intern_mapping(&mut self, mapping: Mapping) -> Result<u32, Full> {
@@ -135,22 +137,42 @@ impl Symbols {
             self.strings.hash(mapping.build_id),
             mapping.flags,
         );
-        self.mappings.intern(hash, |known| *known == mapping, || mapping)
+        self.mappings
+            .intern(hash, |known| *known == mapping, || mapping)
     }
 
     /// A location from its parts; `first_line` and `line_count` of `location` are set here.
-    pub(crate) fn intern_location(&mut self, location: Location, lines: &[Line]) -> Result<LocationId, Full> {
-        let mut hash = self.seed.location(self.mappings.hash(location.mapping), location.address, location.is_folded);
+    pub(crate) fn intern_location(
+        &mut self,
+        location: Location,
+        lines: &[Line],
+    ) -> Result<LocationId, Full> {
+        let mut hash = self.seed.location(
+            self.mappings.hash(location.mapping),
+            location.address,
+            location.is_folded,
+        );
         for line in lines {
-            hash = self.seed.push_line(hash, self.functions.hash(line.function), line.line, i64::from(line.column));
+            hash = self.seed.push_line(
+                hash,
+                self.functions.hash(line.function),
+                line.line,
+                i64::from(line.column),
+            );
         }
         self.insert_location(hash, location, lines)
     }
 
-    fn insert_location(&mut self, hash: u64, location: Location, lines: &[Line]) -> Result<LocationId, Full> {
+    fn insert_location(
+        &mut self,
+        hash: u64,
+        location: Location,
+        lines: &[Line],
+    ) -> Result<LocationId, Full> {
         let known_lines = &self.lines;
         let found = self.locations.find(hash, |known| {
-            (known.mapping, known.address, known.is_folded) == (location.mapping, location.address, location.is_folded)
+            (known.mapping, known.address, known.is_folded)
+                == (location.mapping, location.address, location.is_folded)
                 && lines_of(known_lines, known) == lines
         });
         if let Some(id) = found {
@@ -158,7 +180,14 @@ impl Symbols {
         }
         let first_line = u32::try_from(self.lines.len()).map_err(|_| Full)?;
         let line_count = u32::try_from(lines.len()).map_err(|_| Full)?;
-        let id = self.locations.insert(hash, Location { first_line, line_count, ..location })?;
+        let id = self.locations.insert(
+            hash,
+            Location {
+                first_line,
+                line_count,
+                ..location
+            },
+        )?;
         self.lines.extend_from_slice(lines);
         Ok(id)
     }
@@ -168,20 +197,33 @@ impl Symbols {
     }
 
     /// The stack trace `parent` with one more frame on its leaf side.
-    pub(crate) fn intern_frame(&mut self, parent: StacktraceId, location: LocationId) -> Result<StacktraceId, Full> {
-        let hash = self.seed.push_frame(self.stacks.hash(parent), self.locations.hash(location));
+    pub(crate) fn intern_frame(
+        &mut self,
+        parent: StacktraceId,
+        location: LocationId,
+    ) -> Result<StacktraceId, Full> {
+        let hash = self
+            .seed
+            .push_frame(self.stacks.hash(parent), self.locations.hash(location));
         match self.stacks.find(hash) {
             Some(known) => Ok(known),
             None => self.insert_frame(hash, parent, location),
         }
     }
 
-    fn insert_frame(&mut self, hash: u64, parent: StacktraceId, location: LocationId) -> Result<StacktraceId, Full> {
+    fn insert_frame(
+        &mut self,
+        hash: u64,
+        parent: StacktraceId,
+        location: LocationId,
+    ) -> Result<StacktraceId, Full> {
         // The outermost function of a location is its last line, and the one nearest to the root.
         let row = self.locations.rows()[location as usize];
         let mut call = self.stacks.call(parent);
         for line in lines_of(&self.lines, &row).iter().rev() {
-            call = self.calls.child(call, self.functions.rows()[line.function as usize].name)?;
+            call = self
+                .calls
+                .child(call, self.functions.rows()[line.function as usize].name)?;
         }
         self.stacks.push(hash, parent, location, call)
     }

@@ -1,6 +1,9 @@
 //! The protobuf wire format, as far as pprof needs it: varints, tags, length-delimited fields.
 
-#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 /// Wire type of varints.
 pub(crate) const VARINT: u8 = 0;
@@ -30,7 +33,10 @@ impl<'a> Reader<'a> {
     /// A reader of `bytes[start..end]`; empty if that is out of range.
     pub(crate) fn part(bytes: &'a [u8], start: u32, end: u32) -> Self {
         let bytes = bytes.get(..end as usize).unwrap_or_default();
-        Self { bytes, at: start as usize }
+        Self {
+            bytes,
+            at: start as usize,
+        }
     }
 
     /// The same reader where only `left` bytes are left.
@@ -122,7 +128,10 @@ impl<'a> Reader<'a> {
         let key = self.varint()?;
         match u32::try_from(key >> 3) {
             Ok(field @ 1..=0x1fff_ffff) => Ok((field, (key & 7) as u8)),
-            _ => Err(Malformed { offset: start, problem: "a field has an impossible number" }),
+            _ => Err(Malformed {
+                offset: start,
+                problem: "a field has an impossible number",
+            }),
         }
     }
 
@@ -221,7 +230,11 @@ mod tests {
     #[test]
     fn varints_of_every_length_are_read_whatever_follows() {
         for length in 1..=10_u32 {
-            let largest = if length == 10 { u64::MAX } else { (1 << (7 * length)) - 1 };
+            let largest = if length == 10 {
+                u64::MAX
+            } else {
+                (1 << (7 * length)) - 1
+            };
             for value in [largest, largest / 3, largest - largest / 7] {
                 let mut bytes = Vec::new();
                 prost::encoding::encode_varint(value, &mut bytes);

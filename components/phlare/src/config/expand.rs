@@ -14,20 +14,31 @@ pub(super) fn expand(
         let (before, from) = rest.split_at(at);
         out.push_str(before);
         let line = 1 + out.matches('\n').count();
-        let Some(end) = from.find('}') else { return Err((line, "`${` without `}`")) };
+        let Some(end) = from.find('}') else {
+            return Err((line, "`${` without `}`"));
+        };
         let inside = &from[2..end];
         rest = &from[end + 1..];
         let (name, default) = match inside.find(":-").or_else(|| inside.find(":=")) {
             Some(at) => (&inside[..at], &inside[at + 2..]),
             None => (inside, ""),
         };
-        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !is_name {
-            return Err((line, "between `${` and `}` goes the name of a variable: letters, digits and `_`"));
+            return Err((
+                line,
+                "between `${` and `}` goes the name of a variable: letters, digits and `_`",
+            ));
         }
-        let value = variable(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned());
+        let value = variable(name)
+            .filter(|value| !value.is_empty())
+            .unwrap_or_else(|| default.to_owned());
         if value.contains(['\n', '\r']) {
-            return Err((line, "the variable's value has a line break, which would change the structure of the file"));
+            return Err((
+                line,
+                "the variable's value has a line break, which would change the structure of the file",
+            ));
         }
         out.push_str(&value);
     }
@@ -49,11 +60,18 @@ mod tests {
         };
         let check = |text: &str, expected: Result<&str, usize>| {
             let got = expand(text, variable);
-            assert_eq!(got.as_deref().map_err(|(line, _)| *line), expected.map_err(|line| line), "{text}");
+            assert_eq!(
+                got.as_deref().map_err(|(line, _)| *line),
+                expected,
+                "{text}"
+            );
         };
         check("a: ${SET}", Ok("a: value"));
         check("${UNSET}", Ok(""));
-        check("${UNSET:-x}${UNSET:=y}${EMPTY:-z}${SET:-no}", Ok("xyzvalue"));
+        check(
+            "${UNSET:-x}${UNSET:=y}${EMPTY:-z}${SET:-no}",
+            Ok("xyzvalue"),
+        );
         check("$1 $SET $$ {}", Ok("$1 $SET $$ {}"));
         check("a\nb: ${SET", Err(2));
         check("\n\n${}", Err(3));

@@ -15,7 +15,9 @@ const UNKNOWN: &str = "[unknown]";
 pub(super) fn tree(head: &Head, query: &MergeQuery) -> Tree {
     let values = merge::values(head, query);
     let symbols = head.symbols.read();
-    let Some(filter) = CallSite::find(&symbols, &query.call_site) else { return Tree::new() };
+    let Some(filter) = CallSite::find(&symbols, &query.call_site) else {
+        return Tree::new();
+    };
     let selves = selves(&symbols, &values, &filter);
     build(&symbols, &selves)
 }

@@ -31,7 +31,10 @@ impl Database {
     #[must_use]
     pub fn label_values(&self, name: &str, query: &MetadataQuery) -> Vec<String> {
         let series = with_profiles(&self.head, query);
-        let values: BTreeSet<_> = series.iter().filter_map(|series| series.labels.get(name)).collect();
+        let values: BTreeSet<_> = series
+            .iter()
+            .filter_map(|series| series.labels.get(name))
+            .collect();
         values.into_iter().map(str::to_owned).collect()
     }
 
@@ -55,19 +58,29 @@ fn with_profiles(head: &Head, query: &MetadataQuery) -> Vec<Arc<Series>> {
     let index = head.index.read();
     let mut found: Vec<_> = match query.selectors.as_slice() {
         [] => (0..index.series().len() as u32).collect(),
-        selectors => selectors.iter().flat_map(|selector| index.select(selector)).collect(),
+        selectors => selectors
+            .iter()
+            .flat_map(|selector| index.select(selector))
+            .collect(),
     };
     found.sort_unstable();
     found.dedup();
-    let series: Vec<_> =
-        found.into_iter().filter_map(|series| index.series().get(series as usize).map(Arc::clone)).collect();
+    let series: Vec<_> = found
+        .into_iter()
+        .filter_map(|series| index.series().get(series as usize).map(Arc::clone))
+        .collect();
     drop(index);
     let bounds = query.range.map(Bounds::new);
-    series.into_iter().filter(|series| has_profile(series, bounds)).collect()
+    series
+        .into_iter()
+        .filter(|series| has_profile(series, bounds))
+        .collect()
 }
 
 fn has_profile(series: &Series, bounds: Option<Bounds>) -> bool {
-    let (Some(times), Some(bounds)) = (series.times(), bounds) else { return series.times().is_some() };
+    let (Some(times), Some(bounds)) = (series.times(), bounds) else {
+        return series.times().is_some();
+    };
     if !bounds.overlap(times) {
         return false;
     }

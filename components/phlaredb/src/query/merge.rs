@@ -20,10 +20,16 @@ pub(super) fn values(head: &Head, query: &MergeQuery) -> Values {
     let series = matching_series(head, Some(&query.profile_type), &query.selector);
     let stacktraces = head.symbols.read().stacks.len();
     let bounds = Bounds::new(query.range);
-    let spans: Option<FxHashSet<u64>> = query.spans.as_ref().map(|spans| spans.iter().copied().collect());
+    let spans: Option<FxHashSet<u64>> = query
+        .spans
+        .as_ref()
+        .map(|spans| spans.iter().copied().collect());
     let add_up = |part: &[Arc<Series>]| {
         let mut values = Values::new(stacktraces);
-        for series in part.iter().filter(|series| series.times().is_some_and(|times| bounds.overlap(times))) {
+        for series in part
+            .iter()
+            .filter(|series| series.times().is_some_and(|times| bounds.overlap(times)))
+        {
             match &spans {
                 None => add_series(series, bounds, &mut values),
                 Some(spans) => add_spans(series, bounds, spans, &mut values),
@@ -35,7 +41,11 @@ pub(super) fn values(head: &Head, query: &MergeQuery) -> Values {
     if per_thread < SERIES_PER_THREAD {
         return add_up(&series);
     }
-    series.par_chunks(per_thread).map(add_up).reduce_with(Values::merge).unwrap_or_else(|| Values::new(0))
+    series
+        .par_chunks(per_thread)
+        .map(add_up)
+        .reduce_with(Values::merge)
+        .unwrap_or_else(|| Values::new(0))
 }
 
 fn add_series(series: &Series, bounds: Bounds, values: &mut Values) {
@@ -50,7 +60,8 @@ fn add_series(series: &Series, bounds: Bounds, values: &mut Values) {
 
 fn add_spans(series: &Series, bounds: Bounds, spans: &FxHashSet<u64>, values: &mut Values) {
     series.for_each(|row, encoded| {
-        let samples = Samples::decode(encoded).filter(|samples| bounds.contain(row) && samples.has_spans());
+        let samples =
+            Samples::decode(encoded).filter(|samples| bounds.contain(row) && samples.has_spans());
         for sample in samples.and_then(Samples::to_vec).into_iter().flatten() {
             if spans.contains(&sample.span_id) {
                 values.add(sample.stacktrace, sample.value);

@@ -43,7 +43,10 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(symbols: &'a Symbols) -> Self {
-        let out = Profile { string_table: vec![String::new()], ..Profile::default() };
+        let out = Profile {
+            string_table: vec![String::new()],
+            ..Profile::default()
+        };
         Self {
             symbols,
             out,
@@ -61,8 +64,13 @@ impl<'a> Builder<'a> {
         let kept = kept_calls(self.symbols, values, site, max_nodes);
         let calls = self.symbols.stacks.calls();
         let mut cut: FxHashMap<StacktraceId, (StacktraceId, u64)> = FxHashMap::default();
-        for (stacktrace, value) in values.iter().filter(|&(id, _)| site.keeps(calls[id as usize])) {
-            let end = kept.as_ref().map_or(stacktrace, |kept| self.first_cut(stacktrace, kept));
+        for (stacktrace, value) in values
+            .iter()
+            .filter(|&(id, _)| site.keeps(calls[id as usize]))
+        {
+            let end = kept
+                .as_ref()
+                .map_or(stacktrace, |kept| self.first_cut(stacktrace, kept));
             if end == stacktrace {
                 self.push_stacktrace(stacktrace, value);
             } else {
@@ -106,16 +114,30 @@ impl<'a> Builder<'a> {
 
     fn push(&mut self, location_id: Vec<u64>, value: u64) {
         let value = vec![i64::try_from(value).unwrap_or(i64::MAX)];
-        self.out.sample.push(Sample { location_id, value, label: Vec::new() });
+        self.out.sample.push(Sample {
+            location_id,
+            value,
+            label: Vec::new(),
+        });
     }
 
     /// Keeps the leaf side of every stack trace; equal ones are added up.
     fn add_for_pgo(&mut self, values: &Values, pgo: GoPgo) {
-        let keep = if pgo.keep_locations == 0 { usize::MAX } else { pgo.keep_locations as usize };
+        let keep = if pgo.keep_locations == 0 {
+            usize::MAX
+        } else {
+            pgo.keep_locations as usize
+        };
         let mut sums: FxHashMap<Vec<u64>, u64> = FxHashMap::default();
         for (stacktrace, value) in values.iter() {
             let mut frames = Vec::new();
-            for (depth, location) in self.symbols.stacks.frames(stacktrace).take(keep).enumerate() {
+            for (depth, location) in self
+                .symbols
+                .stacks
+                .frames(stacktrace)
+                .take(keep)
+                .enumerate()
+            {
                 frames.push(match depth {
                     0 if pgo.aggregate_callees => self.callee(location),
                     _ => self.location(location),
@@ -143,7 +165,13 @@ impl<'a> Builder<'a> {
         }
         let id = self.out.location.len() as u64 + 1;
         let address = if line.is_empty() { row.address } else { 0 };
-        self.out.location.push(Location { id, mapping_id, address, line, is_folded: row.is_folded });
+        self.out.location.push(Location {
+            id,
+            mapping_id,
+            address,
+            line,
+            is_folded: row.is_folded,
+        });
         id
     }
 
@@ -156,7 +184,13 @@ impl<'a> Builder<'a> {
         let mapping_id = self.mapping(row.mapping);
         let line = self.lines(location);
         let id = self.out.location.len() as u64 + 1;
-        self.out.location.push(Location { id, mapping_id, address: row.address, line, is_folded: row.is_folded });
+        self.out.location.push(Location {
+            id,
+            mapping_id,
+            address: row.address,
+            line,
+            is_folded: row.is_folded,
+        });
         self.locations[location as usize] = id;
         id
     }
@@ -192,8 +226,15 @@ impl<'a> Builder<'a> {
     /// Mappings that differ only in their place or their flags are one (api.md 8.4).
     fn mapping(&mut self, mapping: u32) -> u64 {
         let row = self.symbols.mappings.rows()[mapping as usize];
-        let size = row.memory_limit.saturating_sub(row.memory_start).checked_next_multiple_of(4096);
-        let file = if row.build_id == 0 { row.filename } else { row.build_id };
+        let size = row
+            .memory_limit
+            .saturating_sub(row.memory_start)
+            .checked_next_multiple_of(4096);
+        let file = if row.build_id == 0 {
+            row.filename
+        } else {
+            row.build_id
+        };
         let key = (size.unwrap_or(u64::MAX), row.file_offset, file);
         if let Some(&known) = self.mappings.get(&key) {
             return known;
@@ -217,9 +258,15 @@ impl<'a> Builder<'a> {
     }
 
     fn string(&mut self, string: StringId) -> i64 {
-        let Self { symbols, out, strings, .. } = self;
+        let Self {
+            symbols,
+            out,
+            strings,
+            ..
+        } = self;
         *strings.entry(string).or_insert_with(|| {
-            out.string_table.push(symbols.strings.text(string).to_owned());
+            out.string_table
+                .push(symbols.strings.text(string).to_owned());
             out.string_table.len() as i64 - 1
         })
     }
@@ -244,10 +291,23 @@ impl<'a> Builder<'a> {
         }
         let name = self.text(OTHER);
         let function_id = self.out.function.len() as u64 + 1;
-        self.out.function.push(Function { id: function_id, name, system_name: name, ..Function::default() });
+        self.out.function.push(Function {
+            id: function_id,
+            name,
+            system_name: name,
+            ..Function::default()
+        });
         let id = self.out.location.len() as u64 + 1;
-        let line = vec![Line { function_id, ..Line::default() }];
-        self.out.location.push(Location { id, mapping_id: 1, line, ..Location::default() });
+        let line = vec![Line {
+            function_id,
+            ..Line::default()
+        }];
+        self.out.location.push(Location {
+            id,
+            mapping_id: 1,
+            line,
+            ..Location::default()
+        });
         self.other = Some(id);
         id
     }
@@ -263,9 +323,14 @@ impl<'a> Builder<'a> {
         }
         let asked = &query.profile_type;
         let kind = self.text(&asked.sample_type);
-        self.out.sample_type = vec![ValueType { r#type: kind, unit: self.text(&asked.sample_unit) }];
-        self.out.period_type =
-            Some(ValueType { r#type: self.text(&asked.period_type), unit: self.text(&asked.period_unit) });
+        self.out.sample_type = vec![ValueType {
+            r#type: kind,
+            unit: self.text(&asked.sample_unit),
+        }];
+        self.out.period_type = Some(ValueType {
+            r#type: self.text(&asked.period_type),
+            unit: self.text(&asked.period_unit),
+        });
         self.out.default_sample_type = kind;
         self.out.period = match asked.name.as_str() {
             "process_cpu" => 1_000_000_000,
@@ -273,20 +338,34 @@ impl<'a> Builder<'a> {
             _ => 1,
         };
         self.out.time_nanos = query.range.end_ms.saturating_mul(1_000_000);
-        self.out.duration_nanos = query.range.end_ms.saturating_sub(query.range.start_ms).saturating_mul(1_000_000);
+        self.out.duration_nanos = query
+            .range
+            .end_ms
+            .saturating_sub(query.range.start_ms)
+            .saturating_mul(1_000_000);
         self.out
     }
 }
 
 /// By node of the call tree, whether it is large enough to stay; `None` if all may stay.
-fn kept_calls(symbols: &Symbols, values: &Values, site: &CallSite, max_nodes: i64) -> Option<Vec<bool>> {
+fn kept_calls(
+    symbols: &Symbols,
+    values: &Values,
+    site: &CallSite,
+    max_nodes: i64,
+) -> Option<Vec<bool>> {
     let max_nodes = usize::try_from(max_nodes).ok().filter(|&limit| limit > 0)?;
     let mut totals = calls::selves(symbols, values, site);
     for node in (1..totals.len()).rev() {
         let parent = symbols.calls.parents()[node] as usize;
         totals[parent] = totals[parent].saturating_add(totals[node]);
     }
-    let mut sizes: Vec<u64> = totals.iter().skip(1).copied().filter(|&total| total > 0).collect();
+    let mut sizes: Vec<u64> = totals
+        .iter()
+        .skip(1)
+        .copied()
+        .filter(|&total| total > 0)
+        .collect();
     if sizes.len() <= max_nodes {
         return None;
     }

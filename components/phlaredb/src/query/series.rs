@@ -21,7 +21,10 @@ pub(super) fn select(head: &Head, query: &SeriesQuery) -> Vec<TimeSeries> {
     let TimeRange { start_ms, end_ms } = query.range;
     let step_ms = query.step_ms.max(1);
     // A point covers (t − step, t]: the first one begins a step before the range.
-    let bounds = Bounds::new(TimeRange { start_ms: start_ms.saturating_sub(step_ms).saturating_add(1), end_ms });
+    let bounds = Bounds::new(TimeRange {
+        start_ms: start_ms.saturating_sub(step_ms).saturating_add(1),
+        end_ms,
+    });
     let sites = match query.call_site.as_slice() {
         [] => None,
         functions => match stacktraces_below(head, functions) {
@@ -41,12 +44,17 @@ pub(super) fn select(head: &Head, query: &SeriesQuery) -> Vec<TimeSeries> {
                 Some(below) => total_below(encoded, below),
             };
             let at = step_of(row, bounds, start_ms, step_ms);
-            found.extend(at.filter(|&at| at <= end_ms && total > 0).map(|at| (at, total)));
+            found.extend(
+                at.filter(|&at| at <= end_ms && total > 0)
+                    .map(|at| (at, total)),
+            );
         });
         if found.is_empty() {
             continue;
         }
-        let steps = groups.entry(series.labels.project(&query.group_by)).or_default();
+        let steps = groups
+            .entry(series.labels.project(&query.group_by))
+            .or_default();
         for (at, total) in found {
             let step = steps.entry(at).or_default();
             step.sum += total as f64;
@@ -59,7 +67,10 @@ pub(super) fn select(head: &Head, query: &SeriesQuery) -> Vec<TimeSeries> {
     };
     groups
         .into_iter()
-        .map(|(labels, steps)| TimeSeries { labels, points: steps.iter().map(|(&at, step)| (at, value(step))).collect() })
+        .map(|(labels, steps)| TimeSeries {
+            labels,
+            points: steps.iter().map(|(&at, step)| (at, value(step))).collect(),
+        })
         .collect()
 }
 
@@ -77,7 +88,14 @@ fn step_of(row: &ChunkRow, bounds: Bounds, start_ms: i64, step_ms: i64) -> Optio
 fn stacktraces_below(head: &Head, functions: &[String]) -> Option<Vec<bool>> {
     let symbols = head.symbols.read();
     let site = CallSite::find(&symbols, functions)?;
-    Some(symbols.stacks.calls().iter().map(|&call| site.keeps(call)).collect())
+    Some(
+        symbols
+            .stacks
+            .calls()
+            .iter()
+            .map(|&call| site.keeps(call))
+            .collect(),
+    )
 }
 
 fn total_below(encoded: &[u8], below: &[bool]) -> u64 {

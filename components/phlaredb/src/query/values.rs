@@ -15,7 +15,10 @@ pub(crate) struct Values {
 impl Values {
     /// For a head with `stacktraces` stack traces.
     pub(crate) fn new(stacktraces: usize) -> Self {
-        Self { dense: vec![0; stacktraces], late: FxHashMap::default() }
+        Self {
+            dense: vec![0; stacktraces],
+            late: FxHashMap::default(),
+        }
     }
 
     #[inline]
@@ -44,7 +47,13 @@ impl Values {
 
     /// The stack traces with a value, those of the start of the query in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (StacktraceId, u64)> {
-        let dense = self.dense.iter().enumerate().map(|(id, &sum)| (id as StacktraceId, sum));
-        dense.chain(self.late.iter().map(|(&id, &sum)| (id, sum))).filter(|&(_, sum)| sum > 0)
+        let dense = self
+            .dense
+            .iter()
+            .enumerate()
+            .map(|(id, &sum)| (id as StacktraceId, sum));
+        dense
+            .chain(self.late.iter().map(|(&id, &sum)| (id, sum)))
+            .filter(|&(_, sum)| sum > 0)
     }
 }

@@ -23,7 +23,11 @@ pub(crate) struct CallTree {
 
 impl Default for CallTree {
     fn default() -> Self {
-        Self { parents: vec![0], names: vec![0], index: HashTable::new() }
+        Self {
+            parents: vec![0],
+            names: vec![0],
+            index: HashTable::new(),
+        }
     }
 }
 
@@ -42,7 +46,8 @@ impl CallTree {
 
     /// The child of `parent` with this name, if a stack trace has it.
     pub(crate) fn find(&self, parent: CallId, name: StringId) -> Option<CallId> {
-        let same = |&id: &CallId| (self.parents[id as usize], self.names[id as usize]) == (parent, name);
+        let same =
+            |&id: &CallId| (self.parents[id as usize], self.names[id as usize]) == (parent, name);
         self.index.find(hash(parent, name), same).copied()
     }
 
@@ -54,13 +59,20 @@ impl CallTree {
         let id = next_id(self.parents.len())?;
         self.parents.push(parent);
         self.names.push(name);
-        let Self { parents, names, index } = self;
-        index.insert_unique(hash(parent, name), id, |&id| hash(parents[id as usize], names[id as usize]));
+        let Self {
+            parents,
+            names,
+            index,
+        } = self;
+        index.insert_unique(hash(parent, name), id, |&id| {
+            hash(parents[id as usize], names[id as usize])
+        });
         Ok(id)
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        (self.parents.capacity() + self.names.capacity()) * size_of::<u32>() + self.index.allocation_size()
+        (self.parents.capacity() + self.names.capacity()) * size_of::<u32>()
+            + self.index.allocation_size()
     }
 }
 

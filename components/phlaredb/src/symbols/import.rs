@@ -30,7 +30,12 @@ impl Importer {
     ) -> Result<(), Full> {
         ids.clear();
         let known = symbols.read();
-        ids.extend(profile.stacks.iter().map(|stack| known.stacks.find(stack.hash).unwrap_or(UNKNOWN)));
+        ids.extend(
+            profile
+                .stacks
+                .iter()
+                .map(|stack| known.stacks.find(stack.hash).unwrap_or(UNKNOWN)),
+        );
         drop(known);
         if !ids.contains(&UNKNOWN) {
             return Ok(());
@@ -57,7 +62,9 @@ impl Importer {
         let mut node = 0;
         let mut hash = symbols.stacks.hash(node);
         for &frame in frames.iter().rev() {
-            hash = symbols.seed.push_frame(hash, profile.location_hashes[frame as usize]);
+            hash = symbols
+                .seed
+                .push_frame(hash, profile.location_hashes[frame as usize]);
             node = match symbols.stacks.find(hash) {
                 Some(known) => known,
                 None => {
@@ -85,7 +92,12 @@ impl Importer {
         }
     }
 
-    fn string(&mut self, symbols: &mut Symbols, profile: &Normalized<'_>, index: u32) -> Result<StringId, Full> {
+    fn string(
+        &mut self,
+        symbols: &mut Symbols,
+        profile: &Normalized<'_>,
+        index: u32,
+    ) -> Result<StringId, Full> {
         let index = index as usize;
         if self.strings[index] == UNKNOWN {
             let text = profile.strings[index].as_bytes();
@@ -94,7 +106,12 @@ impl Importer {
         Ok(self.strings[index])
     }
 
-    fn function(&mut self, symbols: &mut Symbols, profile: &Normalized<'_>, index: u32) -> Result<u32, Full> {
+    fn function(
+        &mut self,
+        symbols: &mut Symbols,
+        profile: &Normalized<'_>,
+        index: u32,
+    ) -> Result<u32, Full> {
         let at = index as usize;
         if self.functions[at] == UNKNOWN {
             let theirs = profile.functions[at];
@@ -105,12 +122,19 @@ impl Importer {
                 start_line: theirs.start_line,
             };
             let hash = profile.function_hashes[at];
-            self.functions[at] = symbols.functions.intern(hash, |known| *known == ours, || ours)?;
+            self.functions[at] = symbols
+                .functions
+                .intern(hash, |known| *known == ours, || ours)?;
         }
         Ok(self.functions[at])
     }
 
-    fn mapping(&mut self, symbols: &mut Symbols, profile: &Normalized<'_>, index: u32) -> Result<u32, Full> {
+    fn mapping(
+        &mut self,
+        symbols: &mut Symbols,
+        profile: &Normalized<'_>,
+        index: u32,
+    ) -> Result<u32, Full> {
         let at = index as usize;
         if self.mappings[at] == UNKNOWN {
             let theirs = profile.mappings[at];
@@ -123,25 +147,48 @@ impl Importer {
                 flags: theirs.flags,
             };
             let hash = profile.mapping_hashes[at];
-            self.mappings[at] = symbols.mappings.intern(hash, |known| *known == ours, || ours)?;
+            self.mappings[at] = symbols
+                .mappings
+                .intern(hash, |known| *known == ours, || ours)?;
         }
         Ok(self.mappings[at])
     }
 
-    fn location(&mut self, symbols: &mut Symbols, profile: &Normalized<'_>, index: u32) -> Result<u32, Full> {
+    fn location(
+        &mut self,
+        symbols: &mut Symbols,
+        profile: &Normalized<'_>,
+        index: u32,
+    ) -> Result<u32, Full> {
         let at = index as usize;
         if self.locations[at] == UNKNOWN {
-            let ProfileLocation { mapping, address, first_line, line_count, is_folded } = profile.locations[at];
+            let ProfileLocation {
+                mapping,
+                address,
+                first_line,
+                line_count,
+                is_folded,
+            } = profile.locations[at];
             let mapping = self.mapping(symbols, profile, mapping)?;
             let lines = &profile.lines[first_line as usize..(first_line + line_count) as usize];
             self.lines.clear();
             for theirs in lines {
                 let function = self.function(symbols, profile, theirs.function)?;
                 let column = i32::try_from(theirs.column).unwrap_or(i32::MAX);
-                self.lines.push(Line { function, column, line: theirs.line });
+                self.lines.push(Line {
+                    function,
+                    column,
+                    line: theirs.line,
+                });
             }
-            let location = Location { mapping, address, is_folded, ..Location::default() };
-            self.locations[at] = symbols.insert_location(profile.location_hashes[at], location, &self.lines)?;
+            let location = Location {
+                mapping,
+                address,
+                is_folded,
+                ..Location::default()
+            };
+            self.locations[at] =
+                symbols.insert_location(profile.location_hashes[at], location, &self.lines)?;
         }
         Ok(self.locations[at])
     }

@@ -24,7 +24,13 @@ impl Default for Stacks {
     fn default() -> Self {
         let mut index = HashTable::new();
         index.insert_unique(ROOT, 0, |_| ROOT);
-        Self { parents: vec![0], locations: vec![0], hashes: vec![ROOT], calls: vec![0], index }
+        Self {
+            parents: vec![0],
+            locations: vec![0],
+            hashes: vec![ROOT],
+            calls: vec![0],
+            index,
+        }
     }
 }
 
@@ -57,13 +63,17 @@ impl Stacks {
 
     /// Locations from the leaf to the root.
     pub(crate) fn frames(&self, id: StacktraceId) -> impl Iterator<Item = LocationId> {
-        std::iter::successors((id != 0).then_some(id), |&node| Some(self.parent(node)).filter(|&parent| parent != 0))
-            .map(|node| self.location(node))
+        std::iter::successors((id != 0).then_some(id), |&node| {
+            Some(self.parent(node)).filter(|&parent| parent != 0)
+        })
+        .map(|node| self.location(node))
     }
 
     /// Found by its hash alone: with a secret 64-bit key, a million stack traces collide with a chance of 3 in 10⁸.
     pub(crate) fn find(&self, hash: u64) -> Option<StacktraceId> {
-        self.index.find(hash, |&id| self.hashes[id as usize] == hash).copied()
+        self.index
+            .find(hash, |&id| self.hashes[id as usize] == hash)
+            .copied()
     }
 
     pub(crate) fn push(
@@ -79,7 +89,8 @@ impl Stacks {
         self.hashes.push(hash);
         self.calls.push(call);
         let hashes = &self.hashes;
-        self.index.insert_unique(hash, id, |&id| hashes[id as usize]);
+        self.index
+            .insert_unique(hash, id, |&id| hashes[id as usize]);
         Ok(id)
     }
 

@@ -16,7 +16,9 @@ pub(crate) struct Strings {
 
 impl Strings {
     pub(crate) fn find(&self, hash: u64, text: &[u8]) -> Option<StringId> {
-        let same = |&id: &StringId| self.hashes[id as usize] == hash && get(&self.bytes, &self.ends, id) == text;
+        let same = |&id: &StringId| {
+            self.hashes[id as usize] == hash && get(&self.bytes, &self.ends, id) == text
+        };
         self.index.find(hash, same).copied()
     }
 
@@ -24,7 +26,12 @@ impl Strings {
         if let Some(id) = self.find(hash, text) {
             return Ok(id);
         }
-        let Self { bytes, ends, hashes, index } = self;
+        let Self {
+            bytes,
+            ends,
+            hashes,
+            index,
+        } = self;
         let id = next_id(ends.len())?;
         let end = next_id(bytes.len() + text.len())?;
         bytes.extend_from_slice(text);

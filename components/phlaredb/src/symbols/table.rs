@@ -16,7 +16,11 @@ pub(crate) struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), hashes: Vec::new(), index: HashTable::new() }
+        Self {
+            rows: Vec::new(),
+            hashes: Vec::new(),
+            index: HashTable::new(),
+        }
     }
 }
 
@@ -31,8 +35,17 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn find(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<u32> {
-        let Self { rows, hashes, index, .. } = self;
-        index.find(hash, |&id| hashes[id as usize] == hash && same(&rows[id as usize])).copied()
+        let Self {
+            rows,
+            hashes,
+            index,
+            ..
+        } = self;
+        index
+            .find(hash, |&id| {
+                hashes[id as usize] == hash && same(&rows[id as usize])
+            })
+            .copied()
     }
 
     /// Adds a row that [`Table::find`] did not find.
@@ -41,7 +54,8 @@ impl<T> Table<T> {
         self.rows.push(row);
         self.hashes.push(hash);
         let hashes = &self.hashes;
-        self.index.insert_unique(hash, id, |&id| hashes[id as usize]);
+        self.index
+            .insert_unique(hash, id, |&id| hashes[id as usize]);
         Ok(id)
     }
 
@@ -66,5 +80,8 @@ impl<T> Table<T> {
 
 /// The id of a row to be added to a table of `len` rows. `u32::MAX` stays free for "none".
 pub(crate) fn next_id(len: usize) -> Result<u32, Full> {
-    u32::try_from(len).ok().filter(|&id| id < u32::MAX).ok_or(Full)
+    u32::try_from(len)
+        .ok()
+        .filter(|&id| id < u32::MAX)
+        .ok_or(Full)
 }

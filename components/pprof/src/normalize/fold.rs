@@ -31,8 +31,17 @@ pub(crate) fn fold(
     let frame = symbols.add_location(OTHER);
     let first = buffers.stacks.frames_mut().len() as u32;
     buffers.stacks.frames_mut().push(frame);
-    let Some(hash) = symbols.stack_hash(&[frame]) else { return 0 };
-    let other = buffers.stacks.intern(Stack { hash, first, depth: 1 }, symbols);
+    let Some(hash) = symbols.stack_hash(&[frame]) else {
+        return 0;
+    };
+    let other = buffers.stacks.intern(
+        Stack {
+            hash,
+            first,
+            depth: 1,
+        },
+        symbols,
+    );
     let common = if per_group {
         None
     } else {

@@ -88,26 +88,46 @@ impl SampleBuffers {
         dropped: &mut Dropped,
     ) -> Result<(), Error> {
         for index in 0..symbols.samples().len() {
-            let Some(&span) = symbols.samples().get(index) else { break };
+            let Some(&span) = symbols.samples().get(index) else {
+                break;
+            };
             self.sample(bytes, index, span, keep, limits, symbols, dropped)?;
         }
         dropped.invalid_ids = self.labels.invalid_ids();
         for pending in &mut self.pending {
             let frames = self.stacks.frames_at(pending.first_frame, pending.depth);
             pending.hash = symbols.stack_hash(frames);
+            if pending.hash.is_none() {
+                symbols.note_unknown_location(pending.sample as usize, bytes);
+                dropped.broken_samples = dropped.broken_samples.saturating_add(1);
+            }
         }
         let types = keep.iter().filter(|&&keep| keep).count();
-        for (pending, values) in self.pending.iter().zip(self.pending_values.chunks(types.max(1))) {
-            let Some(hash) = pending.hash else {
-                let sample = pending.sample as usize;
-                symbols.note_unknown_location(sample, bytes);
-                dropped.broken_samples = dropped.broken_samples.saturating_add(1);
-                continue;
+        for (pending, values) in self
+            .pending
+            .iter()
+            .zip(self.pending_values.chunks(types.max(1)))
+        {
+            let Some(hash) = pending.hash else { continue };
+            let stack = Stack {
+                hash,
+                first: pending.first_frame,
+                depth: pending.depth,
             };
-            let stack = Stack { hash, first: pending.first_frame, depth: pending.depth };
             let stack = self.stacks.intern(stack, symbols);
-            let Marks { group, span_id, trace } = pending.marks;
-            let row = Row { group, sample: Sample { stack, span_id, trace } };
+            let Marks {
+                group,
+                span_id,
+                trace,
+            } = pending.marks;
+            let row = Row {
+                group,
+                sample: Sample {
+                    stack,
+                    span_id,
+                    trace,
+                },
+            };
             self.rows.add(row, values, symbols);
         }
         Ok(())
@@ -141,11 +161,19 @@ impl SampleBuffers {
         }
         let (values, types) = (self.wire_values.len(), keep.len());
         if values != types {
-            return Err(Error::ValueCount { sample: index, values, types });
+            return Err(Error::ValueCount {
+                sample: index,
+                values,
+                types,
+            });
         }
         let (labels, limit) = (self.labels.count(), limits.labels);
         if limit > 0 && labels > limit {
-            return Err(Error::TooManyLabels { sample: index, labels, limit });
+            return Err(Error::TooManyLabels {
+                sample: index,
+                labels,
+                limit,
+            });
         }
         if !self.keep_values(keep, dropped) {
             self.stacks.frames_mut().truncate(first_frame);
@@ -186,7 +214,9 @@ impl SampleBuffers {
         }
         if any == 0 {
             self.pending_values.truncate(start);
-            dropped.zero_samples = dropped.zero_samples.saturating_add(u64::from(anything == 0));
+            dropped.zero_samples = dropped
+                .zero_samples
+                .saturating_add(u64::from(anything == 0));
         }
         any != 0
     }

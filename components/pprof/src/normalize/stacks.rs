@@ -38,15 +38,25 @@ impl Stacks {
     /// Adds a stack of which all frames exist, or finds the one with the same content.
     #[inline]
     pub(crate) fn intern(&mut self, stack: Stack, symbols: &Symbols<'_>) -> u32 {
-        let Self { stacks, frames, by_hash } = self;
+        let Self {
+            stacks,
+            frames,
+            by_hash,
+        } = self;
         let leaf = |stack: &Stack| {
-            let leaf = if stack.depth == 0 { None } else { frames.get(stack.first as usize) };
+            let leaf = if stack.depth == 0 {
+                None
+            } else {
+                frames.get(stack.first as usize)
+            };
             leaf.map(|&leaf| symbols.location_hash(leaf))
         };
         // 64 bits can collide: depth and leaf must be the same as well.
         let same = |&other: &u32| {
             stacks.get(other as usize).is_some_and(|other| {
-                other.hash == stack.hash && other.depth == stack.depth && leaf(other) == leaf(&stack)
+                other.hash == stack.hash
+                    && other.depth == stack.depth
+                    && leaf(other) == leaf(&stack)
             })
         };
         if let Some(&known) = by_hash.find(stack.hash, same) {

@@ -385,7 +385,9 @@ impl<'a> Symbols<'a> {
     #[cold]
     pub(crate) fn note_unknown_location(&mut self, sample: usize, bytes: &[u8]) {
         let span = self.tables.samples.get(sample).copied();
-        let (Some(span), None) = (span, self.first_bad) else { return };
+        let (Some(span), None) = (span, self.first_bad) else {
+            return;
+        };
         let mut unknown = None;
         let mut reader = Reader::part(bytes, span.start, span.end);
         while let Ok(Some((field, wire))) = reader.tag() {

@@ -112,10 +112,13 @@ fn check_promises(n: &Normalized<'_>) {
             |l| l.mapping < mappings && (l.first_line + l.line_count) as usize <= n.lines.len()
         )
     );
+    for frame in n.stacks.iter().flat_map(|stack| n.frames_of(stack)) {
+        assert!(n.location_hashes[*frame as usize] != 0);
+    }
     assert!(
-        n.frames
+        n.stacks
             .iter()
-            .all(|&f| (f as usize) < n.locations.len() && n.location_hashes[f as usize] != 0)
+            .all(|stack| n.frames_of(stack).len() == stack.depth as usize)
     );
     assert_eq!(n.strings.len(), n.string_hashes.len());
     assert_eq!(n.functions.len(), n.function_hashes.len());
