@@ -126,7 +126,7 @@ impl Ingester {
             }
             let database = self.open(tenant)?;
             self.dependencies.metrics.tenants.set(gauge(tenants + 1));
-            info!(%tenant, "database made at the tenant's first profile");
+            info!(%tenant, "database made for a new tenant");
             Ok(database)
         })?;
         Ok(database.append(append, max_series)?)

@@ -24,6 +24,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Some crates are built without a TLS provider of their own; a second installation cannot happen here.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // The allocator asks for huge pages, which a head of many small things fills badly: 82 MB instead of
+    // 51 MB resident after 10 000 profiles. Where the system does not know them, nothing is lost.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let outcome = match args::read(std::env::args_os()) {
         Ok(Command::Run(config)) => run::run(&config),
         Ok(Command::Print(text)) => {

@@ -232,3 +232,41 @@ fn lost_stacktrace(symbols: &mut Symbols) -> Result<StacktraceId, Full> {
     let location = lost_location(symbols)?;
     symbols.intern_frame(0, location)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phlare_pprof::Seed;
+
+    /// Whatever an intact frame holds, replay neither panics nor leaves ids that nothing defines.
+    #[test]
+    fn hostile_records_never_panic() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let head = Head::new(Seed::new(1, 2));
+            let mut replay = Replay::new(&head);
+            replay.begin_segment();
+            let record = [&[1], bytes].concat();
+            let _ = replay.record(&record);
+            let symbols = head.symbols.read();
+            for series in head.index.read().series() {
+                series.for_each(|_, encoded| {
+                    let samples = Samples::decode(encoded).and_then(Samples::to_vec);
+                    for sample in samples.into_iter().flatten() {
+                        assert!((sample.stacktrace as usize) < symbols.stacks.len());
+                        for location in symbols.stacks.frames(sample.stacktrace) {
+                            let _ = symbols.location_lines(location);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_counted_and_skipped() {
+        let head = Head::new(Seed::new(1, 2));
+        let mut replay = Replay::new(&head);
+        assert_eq!(replay.record(&[99, 1, 2, 3]), Ok(()));
+        assert_eq!(replay.replayed.malformed_records, 1);
+    }
+}

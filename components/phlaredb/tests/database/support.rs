@@ -1,0 +1,205 @@
+//! A database in a temporary directory, and real profiles to put into it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phlare_model::labels::{Labels, LabelsBuilder, names};
+use phlare_model::profile_type::ProfileType;
+use phlare_model::query::{MergeQuery, MetadataQuery, SeriesQuery, TimeRange};
+use phlare_model::selector::Selector;
+use phlare_model::{Aggregation, ManualClock, TenantId};
+use phlare_phlaredb::{
+    Append, Commit, Config, Database, Dependencies, Error, MemoryBudget, Metrics, PartitionId,
+    Recovery, Row, wal,
+};
+use phlare_pprof::{Options, Seed, Workspace};
+use uuid::Uuid;
+
+pub(crate) const GO_CPU: &[u8] = include_bytes!("../data/go-cpu.pb.gz");
+pub(crate) const GO_LABELS: &[u8] = include_bytes!("../data/go-cpu-labels.pb.gz");
+pub(crate) const JAVA_CPU: &[u8] = include_bytes!("../data/java-cpu.pb.gz");
+
+/// When the tests' profiles were taken.
+pub(crate) const T0_MS: i64 = 1_700_000_000_000;
+
+/// A database and what it was opened with.
+pub(crate) struct Fixture {
+    pub(crate) database: Database,
+    pub(crate) recovery: Recovery,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) budget: Arc<MemoryBudget>,
+    seed: Seed,
+}
+
+/// Opens a database with settings changed by `change`.
+pub(crate) fn open_with(directory: &Path, change: impl FnOnce(&mut Config)) -> Fixture {
+    let mut config = Config {
+        data_path: directory.to_owned(),
+        ..Config::default()
+    };
+    change(&mut config);
+    let clock = Arc::new(ManualClock::at_ns(T0_MS * 1_000_000));
+    let budget = Arc::new(MemoryBudget::new(config.head_max_bytes));
+    let seed = Seed::random();
+    let dependencies = Dependencies {
+        clock: Arc::clone(&clock) as _,
+        metrics: Metrics::default(),
+        budget: Arc::clone(&budget),
+        committer: wal::Committer::new(1),
+        seed,
+    };
+    let tenant = TenantId::anonymous();
+    let (database, recovery) = Database::open(directory, tenant, &config, dependencies).unwrap();
+    Fixture {
+        database,
+        recovery,
+        clock,
+        budget,
+        seed,
+    }
+}
+
+pub(crate) fn open(directory: &Path) -> Fixture {
+    open_with(directory, |_| {})
+}
+
+impl Fixture {
+    /// Appends all values of a real profile as it was taken `at_ms`, and waits until they are durable.
+    pub(crate) fn push(&self, raw: &[u8], name: &str, service: &str, at_ms: i64) {
+        block_on(self.append(raw, name, service, at_ms, 0).unwrap().wait()).unwrap();
+    }
+
+    /// As [`Self::push`], with a limit of series, without waiting.
+    pub(crate) fn append(
+        &self,
+        raw: &[u8],
+        name: &str,
+        service: &str,
+        at_ms: i64,
+        max_series: usize,
+    ) -> Result<Commit, Error> {
+        let mut workspace = Workspace::new();
+        let decoded = workspace.decode(raw, 64 << 20).unwrap();
+        let mut profile = decoded
+            .normalize(&Options::new(self.seed, at_ms * 1_000_000))
+            .unwrap();
+        profile.time_ns = at_ms * 1_000_000;
+        let id = Uuid::from_u128(at_ms as u128);
+        let rows: Vec<_> = (0..profile.groups.len())
+            .flat_map(|group| {
+                (0..profile.sample_types.len()).map(move |sample_type| (group, sample_type))
+            })
+            .map(|(group, sample_type)| {
+                let kind = profile.sample_types[sample_type];
+                let period = profile.period_type.unwrap();
+                let profile_type = ProfileType {
+                    name: name.to_owned(),
+                    sample_type: kind.kind.to_owned(),
+                    sample_unit: kind.unit.to_owned(),
+                    period_type: period.kind.to_owned(),
+                    period_unit: period.unit.to_owned(),
+                };
+                Row {
+                    labels: labels(service, &profile_type, &profile.groups[group].labels),
+                    group,
+                    sample_type,
+                    id,
+                    partition: PartitionId(7),
+                    delta: false,
+                }
+            })
+            .collect();
+        self.database.append(
+            &Append {
+                profile: &profile,
+                rows: &rows,
+            },
+            max_series,
+        )
+    }
+
+    /// Sum of the values of a type over all time, as the flame graph says it.
+    pub(crate) fn total(&self, profile_type: &str, selector: &str) -> i64 {
+        self.database
+            .select_tree(&merge(profile_type, selector))
+            .total()
+    }
+}
+
+fn labels(service: &str, profile_type: &ProfileType, sample_labels: &[(&str, &str)]) -> Labels {
+    let mut builder = LabelsBuilder::new();
+    for &(name, value) in sample_labels {
+        builder.set(name, value);
+    }
+    builder.set(names::NAME, &profile_type.name);
+    builder.set(names::SERVICE_NAME, service);
+    builder.set(names::PROFILE_TYPE, &profile_type.to_string());
+    builder.build()
+}
+
+pub(crate) fn merge(profile_type: &str, selector: &str) -> MergeQuery {
+    MergeQuery {
+        profile_type: profile_type.parse().unwrap(),
+        selector: Selector::parse(selector).unwrap(),
+        range: TimeRange {
+            start_ms: 0,
+            end_ms: i64::MAX / 2_000_000,
+        },
+        spans: None,
+        call_site: Vec::new(),
+        max_nodes: 0,
+        go_pgo: None,
+    }
+}
+
+pub(crate) fn series(
+    profile_type: &str,
+    selector: &str,
+    range: TimeRange,
+    group_by: &[&str],
+) -> SeriesQuery {
+    SeriesQuery {
+        profile_type: profile_type.parse().unwrap(),
+        selector: Selector::parse(selector).unwrap(),
+        range,
+        step_ms: 1000,
+        group_by: group_by.iter().map(ToString::to_string).collect(),
+        aggregation: Aggregation::Sum,
+        call_site: Vec::new(),
+    }
+}
+
+pub(crate) fn everything() -> MetadataQuery {
+    MetadataQuery {
+        selectors: Vec::new(),
+        range: None,
+    }
+}
+
+/// Sum of one column of a pprof, by hand.
+pub(crate) fn sum_by_hand(raw: &[u8], column: usize) -> i64 {
+    use prost::Message;
+    let mut plain = Vec::new();
+    phlare_pprof::gzip::Inflater::new()
+        .gunzip(raw, 64 << 20, &mut plain)
+        .unwrap();
+    let profile = phlare_proto::google::v1::Profile::decode(plain.as_slice()).unwrap();
+    profile
+        .sample
+        .iter()
+        .map(|sample| sample.value[column])
+        .sum()
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(30), future)
+            .await
+            .unwrap()
+    })
+}
