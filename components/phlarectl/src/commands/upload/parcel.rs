@@ -59,6 +59,10 @@ impl Parcel {
             .clone()
             .unwrap_or_else(|| metric_name(&types).to_owned());
         labels.insert("__name__".to_owned(), name);
+        // A file is shown as it is: of the first profile of a series that is differenced, nothing is left.
+        labels
+            .entry("__delta__".to_owned())
+            .or_insert_with(|| "false".to_owned());
 
         let own_ms = profile.time_nanos.div_euclid(1_000_000);
         // A profile without a time is as of now.
@@ -271,6 +275,7 @@ mod tests {
         let parcel = Parcel::pack(file, plain.clone(), &address(None, None)).unwrap();
         assert_eq!((parcel.time_ms, unpack(&parcel)), (5, profile(5_000_000)));
         assert_eq!(parcel.labels["__name__"], "memory");
+        assert_eq!(parcel.labels["__delta__"], "false");
 
         let parcel = Parcel::pack(file, plain, &address(Some("n"), Some(7))).unwrap();
         assert_eq!((parcel.time_ms, unpack(&parcel)), (7, profile(7_000_000)));
