@@ -176,6 +176,7 @@ async fn upload_sends_each_file_to_its_api() {
     assert_eq!(
         labels,
         [
+            ("__delta__", "false"),
             ("__name__", "process_cpu"),
             ("env", "test"),
             ("service_name", "app")

@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(parcel.body, bytes);
         let request = parcel.push_request();
         assert_eq!(request.series[0].samples[0].raw_profile, bytes);
-        assert_eq!(request.series[0].labels.len(), 3);
+        assert_eq!(request.series[0].labels.len(), 4);
     }
 
     #[test]
