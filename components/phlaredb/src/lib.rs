@@ -24,7 +24,7 @@ mod varint;
 pub mod wal;
 
 pub use budget::MemoryBudget;
-pub use config::Config;
+pub use config::{Config, WalSync};
 pub use database::{Commit, Database, Dependencies, Recovery};
 pub use error::Error;
 pub use head::{Append, PartitionId, Row, Stats};
