@@ -1,0 +1,269 @@
+//! Clients that others publish, as their users run them, against a server that was just started.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use phlare_e2e::{Client, Server, client, flame, pprof, programs, shared};
+use phlare_proto::querier::v1::{ProfileTypesRequest, ProfileTypesResponse};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+/// Clients upload every 5 to 15 seconds, on a busy machine later.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_go_api_client_gets_the_totals_that_the_pprof_has() -> anyhow::Result<()> {
+    let Some(shared) = shared::directory()? else {
+        return Ok(());
+    };
+    let Some(program) = go("go-api").await? else {
+        return Ok(());
+    };
+    let file = shared.join("testdata/pprof/og/cpu.pb.gz");
+    let totals = pprof::totals(&pprof::read(&std::fs::read(&file)?)?);
+    let total = totals
+        .get("cpu:nanoseconds")
+        .copied()
+        .context("the fixture is a CPU profile")?;
+    for protocol in ["connect", "grpc", "grpcweb"] {
+        let mut server = Server::start().await?;
+        let mut command = Command::new(&program);
+        command.args([protocol, server.url()]).arg(&file);
+        let answers: Value = serde_json::from_str(&run(command).await?)?;
+        let expected = json!({
+            "profileTypes": [
+                "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+                "process_cpu:samples:count:cpu:nanoseconds",
+            ],
+            "labelNames": [
+                "__name__", "__period_type__", "__period_unit__", "__profile_type__", "__service_name__",
+                "__type__", "__unit__", "protocol", "service_name",
+            ],
+            "labelValues": [protocol],
+            "series": 2,
+            "stacktraces": total,
+            "empty": ["total"],
+            "profile": total,
+            "spans": 0,
+            "points": total,
+            "diff": [0, total],
+            "ingested": true,
+            "scopes": 2,
+            "heatmap": "unimplemented",
+            "badSelector": "invalid_argument",
+        });
+        ensure!(
+            answers == expected,
+            "{protocol}: expected {expected}\ngot {answers}"
+        );
+        server.stop_quiet(&["status=501", "status=400"]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_go_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
+    let Some(program) = go("go-sdk").await? else {
+        return Ok(());
+    };
+    profiled("go-sdk", "busyFunction", |url| {
+        let mut command = Command::new(&program);
+        command.arg(url);
+        command
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
+    if !shared::runtime("python3", &["--version"], &[3, 9])? {
+        return Ok(());
+    }
+    let venv = installed("python")?;
+    let python = venv.join("bin/python");
+    if !python.with_file_name("installed").is_file() {
+        let mut make = Command::new("python3");
+        run({
+            make.args(["-m", "venv"]).arg(&venv);
+            make
+        })
+        .await?;
+        let mut install = Command::new(&python);
+        install.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ]);
+        install.arg(source("python").join("requirements.txt"));
+        run(install).await?;
+        std::fs::write(python.with_file_name("installed"), b"")?;
+    }
+    profiled("python-sdk", "busy_function", |url| {
+        let mut command = Command::new(&python);
+        command.arg(source("python").join("busy.py")).arg(url);
+        command
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
+    if !shared::runtime("node", &["--version"], &[20, 20, 2])?
+        || !shared::runtime("npm", &["--version"], &[7])?
+    {
+        return Ok(());
+    }
+    let directory = installed("node")?;
+    for file in ["package.json", "package-lock.json", "busy.js"] {
+        std::fs::copy(source("node").join(file), directory.join(file))?;
+    }
+    if !directory
+        .join("node_modules/@pyroscope/nodejs/package.json")
+        .is_file()
+    {
+        let mut install = Command::new("npm");
+        install
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(&directory);
+        run(install).await?;
+    }
+    profiled("node-sdk", "busyFunction", |url| {
+        let mut command = Command::new("node");
+        command.arg(directory.join("busy.js")).arg(url);
+        command
+    })
+    .await
+}
+
+/// Where a client's program lies in the repository.
+fn source(client: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "clients", client]
+        .iter()
+        .collect()
+}
+
+/// Where what a client needs is installed.
+fn installed(client: &str) -> anyhow::Result<PathBuf> {
+    let directory = programs::target()?.join("clients").join(client);
+    std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Builds a Go program; `None` without Go.
+async fn go(client: &str) -> anyhow::Result<Option<PathBuf>> {
+    // Go 1.21 fetches the version that a module asks for.
+    if !shared::runtime("go", &["version"], &[1, 21])? {
+        return Ok(None);
+    }
+    let program = installed(client)?.join(client);
+    let mut build = Command::new("go");
+    build
+        .args(["build", "-mod=readonly", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(source(client));
+    run(build).await?;
+    Ok(Some(program))
+}
+
+/// Runs a program to its end; the text is what it wrote to standard output.
+async fn run(mut command: Command) -> anyhow::Result<String> {
+    let name = command.get_program().to_owned();
+    let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
+        .await?
+        .with_context(|| format!("start {}", Path::new(&name).display()))?;
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    ensure!(
+        output.status.success(),
+        "{}: {}\n{out}{err}",
+        Path::new(&name).display(),
+        output.status
+    );
+    Ok(out.into_owned())
+}
+
+/// Runs a program that profiles itself until its busy function is in the flame graph.
+async fn profiled(
+    service: &str,
+    function: &str,
+    command: impl Fn(&OsStr) -> Command,
+) -> anyhow::Result<()> {
+    let mut server = Server::start().await?;
+    let client = server.client()?;
+    let talk = server.directory().path().join("client.log");
+    let file = std::fs::File::create(&talk)?;
+    let mut program = command(server.url().as_ref());
+    program
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let mut program = Running(
+        program
+            .spawn()
+            .with_context(|| format!("start {service}"))?,
+    );
+    let deadline = Instant::now() + PATIENCE;
+    let mut ended = None;
+    while !seen(&client, service, function).await? {
+        let talk = || std::fs::read_to_string(&talk).unwrap_or_default();
+        if let Some(status) = ended {
+            bail!(
+                "{service} ended with {status}, and {function} is not in the flame graph:\n{}",
+                talk()
+            );
+        }
+        if Instant::now() >= deadline {
+            let log = server.log()?;
+            bail!(
+                "{function} is not in the flame graph after {PATIENCE:?}\nclient:\n{}\nserver:\n{log}",
+                talk()
+            );
+        }
+        // What it sent before it ended is looked for once more.
+        ended = program.0.try_wait()?;
+        sleep(Duration::from_millis(200)).await;
+    }
+    drop(program);
+    server.stop_quiet(&[]).await
+}
+
+/// Whether a flame graph of some profile type of the service shows the function with its own weight in it.
+async fn seen(client: &Client, service: &str, function: &str) -> anyhow::Result<bool> {
+    let (start, end) = client::last_hour();
+    let request = ProfileTypesRequest { start, end };
+    let types: ProfileTypesResponse = client
+        .call("querier.v1.QuerierService/ProfileTypes", &request)
+        .await?;
+    for profile_type in types.profile_types {
+        let selector = format!("{{service_name={service:?},region=\"eu\"}}");
+        let graph = client.flame(&profile_type.id, &selector).await?;
+        let stacks = flame::stacks(&graph)?;
+        if stacks
+            .iter()
+            .any(|(stack, value)| stack.contains(function) && *value > 0)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
