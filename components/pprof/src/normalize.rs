@@ -5,6 +5,7 @@
 mod fold;
 mod ids;
 mod labels;
+mod lanes;
 mod samples;
 mod script_names;
 mod stacks;
@@ -255,10 +256,7 @@ fn read_samples(
         depth: options.max_depth,
     };
     samples.read(bytes, keep, limits, symbols, dropped)?;
-    if let (true, Some(first)) = (
-        samples.rows.rows.is_empty() && dropped.broken_samples > 0,
-        symbols.first_bad(),
-    ) {
+    if let Some(first) = samples.nothing_left(bytes, symbols) {
         return Err(Error::NothingLeft {
             samples: dropped.broken_samples,
             first,

@@ -40,9 +40,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The same reader where only `left` bytes are left.
-    pub(crate) fn skipped_to(self, left: usize) -> Self {
+    pub(crate) fn with_left(self, left: usize) -> Self {
         let at = self.bytes.len().saturating_sub(left).max(self.at);
         Self { at, ..self }
+    }
+
+    /// Passes over the next byte if it is this one.
+    #[inline]
+    pub(crate) fn take_byte(&mut self, byte: u8) -> bool {
+        let is_next = self.rest().first() == Some(&byte);
+        self.at = self.at.wrapping_add(usize::from(is_next));
+        is_next
     }
 
     /// Offset of the next byte in the outermost message.
@@ -136,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next length-delimited field: a message, a string, a packed list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn nested(&mut self) -> Result<Self, Malformed> {
         let length = self.varint()?;
         let end = usize::try_from(length)
@@ -181,7 +189,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A field of which the number is known: a message or text must be length-delimited.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn message(&mut self, wire: u8) -> Result<Self, Malformed> {
         if wire == BYTES {
             self.nested()

@@ -6,9 +6,10 @@ use hashbrown::HashTable;
 
 use super::ids::{IdIndex, Shape, UNKNOWN, dense};
 use super::labels::{LabelBuffers, Marks};
+use super::lanes::hash_stacks;
 use super::stacks::Stacks;
 use super::symbols::Symbols;
-use crate::error::Error;
+use crate::error::{BadReference, Error};
 use crate::normalized::{Dropped, Sample, Stack};
 use crate::reuse::{reset, reset_table};
 use crate::tables::Span;
@@ -24,6 +25,8 @@ pub(crate) struct SampleBuffers {
     wire_values: Vec<i64>,
     pending: Vec<Pending>,
     pending_values: Vec<i64>,
+    /// Hashes of the pending stacks; `None` for those that refer to what does not exist.
+    hashes: Vec<Option<u64>>,
 }
 
 /// A sample that was read and whose stack is still a list of frames.
@@ -33,8 +36,6 @@ struct Pending {
     sample: u32,
     first_frame: u32,
     depth: u32,
-    /// Hash of the stack; `None` if it refers to what does not exist.
-    hash: Option<u64>,
     marks: Marks,
 }
 
@@ -73,6 +74,7 @@ impl SampleBuffers {
         self.rows.clear();
         reset(&mut self.pending);
         reset(&mut self.pending_values);
+        reset(&mut self.hashes);
     }
 
     /// Reads all samples. `keep` says for each sample type on the wire whether its values are kept.
@@ -94,21 +96,11 @@ impl SampleBuffers {
             self.sample(bytes, index, span, keep, limits, symbols, dropped)?;
         }
         dropped.invalid_ids = self.labels.invalid_ids();
-        for pending in &mut self.pending {
-            let frames = self.stacks.frames_at(pending.first_frame, pending.depth);
-            pending.hash = symbols.stack_hash(frames);
-            if pending.hash.is_none() {
-                symbols.note_unknown_location(pending.sample as usize, bytes);
-                dropped.broken_samples = dropped.broken_samples.saturating_add(1);
-            }
-        }
+        self.hash(symbols, dropped);
         let types = keep.iter().filter(|&&keep| keep).count();
-        for (pending, values) in self
-            .pending
-            .iter()
-            .zip(self.pending_values.chunks(types.max(1)))
-        {
-            let Some(hash) = pending.hash else { continue };
+        let values = self.pending_values.chunks(types.max(1));
+        for ((pending, hash), values) in self.pending.iter().zip(&self.hashes).zip(values) {
+            let &Some(hash) = hash else { continue };
             let stack = Stack {
                 hash,
                 first: pending.first_frame,
@@ -131,6 +123,42 @@ impl SampleBuffers {
             self.rows.add(row, values, symbols);
         }
         Ok(())
+    }
+
+    fn hash(&mut self, symbols: &mut Symbols<'_>, dropped: &mut Dropped) {
+        let Self {
+            stacks,
+            pending,
+            hashes,
+            ..
+        } = self;
+        hashes.resize(pending.len(), None);
+        let frames = |at: usize| {
+            pending
+                .get(at)
+                .map(|p| stacks.frames_at(p.first_frame, p.depth))
+        };
+        hash_stacks(symbols, frames, |at, hash| {
+            if let Some(slot) = hashes.get_mut(at) {
+                *slot = hash;
+            }
+        });
+        let broken = hashes.iter().filter(|hash| hash.is_none()).count();
+        dropped.broken_samples = broken as u64;
+    }
+
+    /// If all samples are broken: the first reference that cannot be followed.
+    pub(crate) fn nothing_left(
+        &self,
+        bytes: &[u8],
+        symbols: &mut Symbols<'_>,
+    ) -> Option<BadReference> {
+        let first = self.pending.first()?;
+        if self.rows.rows.is_empty() {
+            symbols.bad_reference(first.sample as usize, bytes)
+        } else {
+            None
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the inner part of one loop")]
@@ -192,7 +220,6 @@ impl SampleBuffers {
             sample: index as u32,
             first_frame: first_frame as u32,
             depth: depth as u32,
-            hash: None,
             marks,
         });
         Ok(())
@@ -232,22 +259,29 @@ fn read_frames(
 ) -> Result<(), Malformed> {
     match (ids.shape(), wire) {
         (Shape::Dense(count), BYTES) => read_dense(reader.nested()?, count, frames),
-        (Shape::Dense(count), VARINT) => {
+        (Shape::Dense(count), VARINT) => loop {
             frames.push(dense(reader.varint()?, count));
-            Ok(())
-        }
+            if !reader.take_byte(LOCATION_ID) {
+                return Ok(());
+            }
+        },
         _ => reader.numbers(wire, |id| frames.push(ids.get(id))),
     }
 }
 
+/// Tag of a location id that is not packed.
+const LOCATION_ID: u8 = 1 << 3 | VARINT;
+
 /// The hottest loop: a packed list of ids that are indices plus one.
 fn read_dense(list: Reader<'_>, count: u64, frames: &mut Vec<u32>) -> Result<(), Malformed> {
     let mut rest = list.rest();
-    // Each id takes at least one byte.
-    frames.reserve(rest.len());
-    loop {
+    let start = frames.len();
+    // Each id takes at least one byte, so there are enough slots.
+    frames.resize(start.saturating_add(rest.len()), UNKNOWN);
+    let mut used = start;
+    for slot in frames.get_mut(start..).unwrap_or_default() {
         let id = match rest {
-            [] => return Ok(()),
+            [] => break,
             [byte, tail @ ..] if *byte < 0x80 => {
                 rest = tail;
                 u64::from(*byte)
@@ -257,14 +291,17 @@ fn read_dense(list: Reader<'_>, count: u64, frames: &mut Vec<u32>) -> Result<(),
                 u64::from(low & 0x7f) | u64::from(*high) << 7
             }
             _ => {
-                let mut reader = list.skipped_to(rest.len());
+                let mut reader = list.with_left(rest.len());
                 let id = reader.varint()?;
                 rest = reader.rest();
                 id
             }
         };
-        frames.push(dense(id, count));
+        *slot = dense(id, count);
+        used = used.wrapping_add(1);
     }
+    frames.truncate(used);
+    Ok(())
 }
 
 impl Rows {

@@ -14,8 +14,10 @@ use crate::wire::Reader;
 
 /// In a table of hashes: nobody has asked yet.
 const UNRESOLVED: u64 = 0;
-/// In a table of hashes: refers to what does not exist. Larger numbers are hashes.
+/// In a table of hashes: refers to what does not exist.
 const BROKEN: u64 = 1;
+/// The smallest number that is a hash.
+pub(crate) const FIRST_HASH: u64 = 2;
 
 /// Look-up tables and hashes; reused.
 #[derive(Debug, Default)]
@@ -38,7 +40,6 @@ pub(crate) struct Symbols<'a> {
     buffers: &'a mut SymbolBuffers,
     stand_in: Option<u32>,
     unknown_mappings: u64,
-    first_bad: Option<BadReference>,
 }
 
 /// What of the symbols goes into the result.
@@ -95,7 +96,6 @@ impl<'a> Symbols<'a> {
             buffers,
             stand_in: None,
             unknown_mappings: 0,
-            first_bad: None,
         })
     }
 
@@ -158,27 +158,40 @@ impl<'a> Symbols<'a> {
 
     /// The content hash of a stack, whose frames are given leaf first.
     /// `None` if one of them is unknown or broken.
-    #[inline]
     pub(crate) fn stack_hash(&mut self, frames: &[u32]) -> Option<u64> {
-        let mut hash = ROOT;
+        self.push_all(ROOT, frames)
+    }
+
+    /// Folds more frames, given leaf first, into the hash of a stack.
+    pub(crate) fn push_all(&mut self, mut hash: u64, frames: &[u32]) -> Option<u64> {
         for &frame in frames.iter().rev() {
-            let known = self
-                .buffers
-                .locations
-                .get(frame as usize)
-                .copied()
-                .unwrap_or(BROKEN);
-            let location = if known > BROKEN {
-                known
-            } else {
-                self.resolve(frame)?
-            };
-            hash = self.seed.push_frame(hash, location);
+            hash = self.seed.push_frame(hash, self.resolved(frame)?);
         }
         Some(hash)
     }
 
-    /// Hash of a location that [`Symbols::stack_hash`] has met.
+    /// Hash of a location that is used; `None` if it is unknown or broken.
+    #[inline]
+    pub(crate) fn resolved(&mut self, index: u32) -> Option<u64> {
+        let known = self
+            .buffers
+            .locations
+            .get(index as usize)
+            .copied()
+            .unwrap_or(BROKEN);
+        if known > BROKEN {
+            Some(known)
+        } else {
+            self.resolve(index)
+        }
+    }
+
+    /// Hashes of all locations; less than [`FIRST_HASH`] of those that are not resolved or broken.
+    pub(crate) fn location_hashes(&self) -> &[u64] {
+        &self.buffers.locations
+    }
+
+    /// Hash of a location that was resolved.
     pub(crate) fn location_hash(&self, index: u32) -> u64 {
         self.buffers
             .locations
@@ -202,9 +215,8 @@ impl<'a> Symbols<'a> {
                 *slot = hash;
                 Some(hash)
             }
-            Err(bad) => {
+            Err(_) => {
                 *slot = BROKEN;
-                self.first_bad.get_or_insert(bad);
                 None
             }
         }
@@ -381,35 +393,29 @@ impl<'a> Symbols<'a> {
         index
     }
 
-    /// Notes the first location id of a sample that does not exist, if no bad reference is known yet.
+    /// The first reference of a sample that cannot be followed.
     #[cold]
-    pub(crate) fn note_unknown_location(&mut self, sample: usize, bytes: &[u8]) {
-        let span = self.tables.samples.get(sample).copied();
-        let (Some(span), None) = (span, self.first_bad) else {
-            return;
-        };
-        let mut unknown = None;
+    pub(crate) fn bad_reference(&mut self, sample: usize, bytes: &[u8]) -> Option<BadReference> {
+        let span = self.tables.samples.get(sample).copied()?;
         let mut reader = Reader::part(bytes, span.start, span.end);
+        let mut bad = None;
         while let Ok(Some((field, wire))) = reader.tag() {
-            let ids = &self.buffers.location_ids;
             let passed = match field {
                 1 => reader.numbers(wire, |id| {
-                    if ids.get(id) == UNKNOWN {
-                        unknown.get_or_insert(id);
+                    if bad.is_none() {
+                        bad = match self.buffers.location_ids.get(id) {
+                            UNKNOWN => Some(BadReference::Location { sample, id }),
+                            index => self.location(index as usize).err(),
+                        };
                     }
                 }),
                 _ => reader.skip(wire),
             };
-            if passed.is_err() {
+            if passed.is_err() || bad.is_some() {
                 break;
             }
         }
-        self.first_bad = unknown.map(|id| BadReference::Location { sample, id });
-    }
-
-    /// The first reference that could not be followed.
-    pub(crate) const fn first_bad(&self) -> Option<BadReference> {
-        self.first_bad
+        bad
     }
 
     /// Ends the use of the symbols; what no sample used stays behind as an empty entry.
