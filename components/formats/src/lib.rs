@@ -1,15 +1,16 @@
-//! Other profile formats turned into pprof: collapsed stacks, lines, trie, tree, speedscope.
+//! Other profile formats turned into pprof: collapsed stacks, lines, trie, tree, speedscope, OTLP.
 //!
 //! Knows nothing of tenants, series labels, HTTP or storage, and does no I/O. Every parser takes
 //! bytes from the network and refuses them with an [`Error`] that says where they are wrong.
 //!
 //! Each parser fills a [`Stacks`]; [`Kind`] says what the values mean; [`Stacks::to_pprof`] makes
-//! the profile. Rules: api.md 4.4.
+//! the profile. Rules: api.md 4.4. [`otlp`] has no part in that: its profiles are nearly pprof already.
 
 pub mod error;
 pub mod groups;
 pub mod kind;
 pub mod lines;
+pub mod otlp;
 pub mod rate;
 pub mod speedscope;
 pub mod stacks;
