@@ -1,0 +1,38 @@
+//! What went wrong for people who run systems of this kind, tried on ours: one test for each report, named after what
+//! must hold instead.
+
+mod bombs;
+mod contents;
+mod doors;
+mod labels;
+mod queries;
+mod ranges;
+mod references;
+mod shapes;
+
+use anyhow::Context;
+use phlare_e2e::{Client, Pprof};
+
+/// Labels of a CPU profile of a service.
+fn cpu_of(service: &str) -> [(&str, &str); 2] {
+    [("__name__", "process_cpu"), ("service_name", service)]
+}
+
+/// A CPU profile with one stack, `main;work`.
+fn work(value: i64) -> Pprof {
+    Pprof::cpu().stack(&["main", "work"], &[value])
+}
+
+/// Sum of a counter over all its label sets that hold these texts.
+async fn metric(client: &Client, name: &str, holds: &[&str]) -> anyhow::Result<f64> {
+    let text = client.get("/metrics").await?.ok()?.text();
+    let mut sum = 0.0;
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with(name) && holds.iter().all(|part| line.contains(part)))
+    {
+        let value = line.rsplit(' ').next().context("a sample has a value")?;
+        sum += value.parse::<f64>().with_context(|| line.to_owned())?;
+    }
+    Ok(sum)
+}
