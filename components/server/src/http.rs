@@ -21,15 +21,7 @@ struct ErrorBody<'a> {
 /// An internal failure is logged here and answered with its trace id.
 #[must_use]
 pub fn http_error(status: impl Into<Status>) -> Response {
-    let status = status.into();
-    let status = if status.kind == ErrorKind::Canceled {
-        Status {
-            message: "the client closed the request".into(),
-            ..status
-        }
-    } else {
-        status.concealed()
-    };
+    let status = shown(status.into());
     let body = ErrorBody {
         code: status.code(),
         message: &status.message,
@@ -39,7 +31,31 @@ pub fn http_error(status: impl Into<Status>) -> Response {
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    let mut response = (status.http_status(), headers, body).into_response();
+    let response = (status.http_status(), headers, body).into_response();
+    explained(response, status)
+}
+
+/// As [`http_error`], for routes of which clients expect the bare text.
+#[must_use]
+pub fn text_error(status: impl Into<Status>) -> Response {
+    let status = shown(status.into());
+    let response = text(status.http_status(), status.message.clone() + "\n");
+    explained(response, status)
+}
+
+/// What a client gets to see.
+fn shown(status: Status) -> Status {
+    if status.kind == ErrorKind::Canceled {
+        Status {
+            message: "the client closed the request".into(),
+            ..status
+        }
+    } else {
+        status.concealed()
+    }
+}
+
+fn explained(mut response: Response, status: Status) -> Response {
     if let Some(after) = status.retry_after_header() {
         response.headers_mut().insert(RETRY_AFTER, after);
     }
@@ -107,6 +123,20 @@ mod tests {
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
         assert_eq!(response.headers()[RETRY_AFTER], "3");
+    }
+
+    #[tokio::test]
+    async fn errors_may_be_bare_text() {
+        let status = Status::new(ErrorKind::ResourceExhausted, "too fast")
+            .with_retry_after(Duration::from_secs(3));
+        let (parts, body) = text_error(status).into_parts();
+        assert_eq!(parts.status.as_u16(), 429);
+        assert_eq!(parts.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(parts.headers[RETRY_AFTER], "3");
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "too fast\n");
+        let (_, body) = text_error(Status::new(ErrorKind::Internal, "secret")).into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert!(!body.windows(6).any(|word| word == b"secret"), "{body:?}");
     }
 
     #[tokio::test]

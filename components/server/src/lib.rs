@@ -20,7 +20,7 @@ mod status;
 mod tenant;
 mod trace_id;
 
-pub use self::http::http_error;
+pub use self::http::{http_error, text_error};
 pub use budget::Reservation;
 pub use config::{Config, ConfigError, LogFormat, LogLevel};
 pub use error::Error;

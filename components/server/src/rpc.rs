@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use axum::Router;
 use bytes::Bytes;
 use connectrpc::CodecFormat;
 use futures_util::future::BoxFuture;
@@ -60,6 +61,15 @@ impl Default for MethodOptions {
 #[derive(Default)]
 pub struct Rpc {
     methods: HashMap<&'static str, Served>,
+    foreign: Vec<Foreign>,
+}
+
+/// A method of somebody else's API.
+#[derive(Clone, Debug)]
+pub(crate) struct Foreign {
+    path: &'static str,
+    /// Answers what is no RPC.
+    plain: Router,
 }
 
 #[derive(Clone)]
@@ -137,6 +147,45 @@ impl Rpc {
         );
         assert!(before.is_none(), "{path} is served twice");
         self
+    }
+
+    /// Serves a unary method of another API, which [`METHODS`] does not have, in protobuf only: `handler` gets the
+    /// bytes of the message and returns those of the answer.
+    ///
+    /// The path may take plain HTTP as well: `plain` answers what is neither gRPC, gRPC-web nor Connect with
+    /// `application/proto`.
+    ///
+    /// # Panics
+    /// If the path is served already: a mistake in the wiring.
+    pub fn foreign<F, Fut>(
+        &mut self,
+        path: &'static str,
+        options: MethodOptions,
+        plain: Router,
+        handler: F,
+    ) -> &mut Self
+    where
+        F: Fn(Context, Bytes) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Bytes, Status>> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |context, body, format, _| {
+            if format == CodecFormat::Proto {
+                return Box::pin(handler(context, body));
+            }
+            let status = codec::unsupported(format);
+            Box::pin(async move { Err(status) })
+        });
+        let before = self.methods.insert(path, Served { options, handler });
+        assert!(
+            before.is_none() && method(path).is_none(),
+            "{path} is served twice"
+        );
+        self.foreign.push(Foreign { path, plain });
+        self
+    }
+
+    fn is_foreign(&self, path: &str) -> bool {
+        self.foreign.iter().any(|foreign| foreign.path == path)
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Served> {

@@ -12,6 +12,10 @@ use crate::status::Status;
 /// Up to this size the work is shorter than the way to another thread and back.
 const INLINE_BYTES: usize = 32 << 10;
 
+pub(super) fn unsupported(format: CodecFormat) -> Status {
+    Status::unimplemented(format!("messages as {format} are not supported"))
+}
+
 /// Bytes fields of the message are slices of `body`: nothing is copied.
 pub(super) async fn decode<M>(
     body: Bytes,
@@ -41,9 +45,7 @@ fn decode_now<M: Message + Default + DeserializeOwned>(
     match format {
         CodecFormat::Proto => M::decode(body).map_err(|error| invalid("protobuf", &error)),
         CodecFormat::Json => serde_json::from_slice(&body).map_err(|error| invalid("JSON", &error)),
-        other => Err(Status::unimplemented(format!(
-            "messages as {other} are not supported"
-        ))),
+        other => Err(unsupported(other)),
     }
 }
 
@@ -72,8 +74,6 @@ fn encode_now<M: Message + Serialize>(message: &M, format: CodecFormat) -> Resul
                     format!("write the answer as JSON: {error}"),
                 )
             }),
-        other => Err(Status::unimplemented(format!(
-            "messages as {other} are not supported"
-        ))),
+        other => Err(unsupported(other)),
     }
 }

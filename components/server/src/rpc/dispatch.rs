@@ -47,14 +47,18 @@ impl Calls {
 
 impl Dispatcher for Calls {
     fn lookup(&self, path: &str) -> Option<MethodDescriptor> {
+        // The gate has measured the request already.
+        let unary = || MethodDescriptor::unary(false).with_limits(Limits::unlimited());
+        if self.rpc.is_foreign(path) {
+            return Some(unary());
+        }
         let Method {
             client_streaming,
             server_streaming,
             ..
         } = method(path)?;
         let descriptor = match (client_streaming, server_streaming) {
-            // The gate has measured the request already.
-            (false, false) => MethodDescriptor::unary(false).with_limits(Limits::unlimited()),
+            (false, false) => unary(),
             (false, true) => MethodDescriptor::server_streaming(),
             (true, false) => MethodDescriptor::client_streaming(),
             (true, true) => MethodDescriptor::bidi_streaming(),

@@ -20,7 +20,7 @@ use phlare_proto::METHODS;
 use tower::ServiceExt;
 
 use super::dispatch::Calls;
-use super::{MethodOptions, Rpc, accept, frame};
+use super::{Foreign, MethodOptions, Rpc, accept, frame};
 use crate::access::Outcome;
 use crate::config::{Config, unless_zero};
 use crate::http::text;
@@ -76,6 +76,7 @@ pub(crate) fn routes(config: &Config, parts: Parts) -> Router {
         metrics,
         tenants,
     } = parts;
+    let foreign = rpc.foreign.clone();
     let longest = unless_zero(config.http_server_write_timeout);
     let deadlines = longest.map(|longest| {
         DeadlinePolicy::new()
@@ -106,7 +107,30 @@ pub(crate) fn routes(config: &Config, parts: Parts) -> Router {
     for method in METHODS {
         router = router.route(&format!("/{}", method.path), any(serve));
     }
+    for Foreign { path, plain } in foreign {
+        let serve = |gate, request| serve_foreign(gate, plain, request);
+        router = router.route(&format!("/{path}"), any(serve));
+    }
     router.with_state(Arc::new(gate))
+}
+
+async fn serve_foreign(gate: State<Arc<Gate>>, plain: Router, request: Request) -> Response {
+    if is_rpc(request.headers()) {
+        return serve(gate, request).await;
+    }
+    match plain.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Whether no plain HTTP has this content type. `application/json` may be both.
+fn is_rpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+    content_type == b"application/proto"
+        || content_type.starts_with(b"application/grpc")
+        || content_type.starts_with(b"application/connect+")
 }
 
 async fn serve(State(gate): State<Arc<Gate>>, request: Request) -> Response {

@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::{LABEL_NAMES, PUSH, TestServer, gunzip, gzip};
+use crate::support::{FOREIGN, LABEL_NAMES, PUSH, TestServer, gunzip, gzip};
 
 fn request(matcher: &str) -> LabelNamesRequest {
     LabelNamesRequest {
@@ -297,4 +297,34 @@ async fn grpc_messages_have_their_own_limit() {
         "{error}"
     );
     assert_eq!(server.label_names(&long).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_foreign_method_is_served_in_protobuf_and_by_plain_http() {
+    let server = TestServer::with(TenantMode::Multi, Config::default()).await;
+    let check = async |content_type: &str, body: &[u8], status: u16, expected: &[u8]| {
+        let call = server.post(FOREIGN, content_type, body.to_vec());
+        let response = call.header("x-scope-orgid", "t").send().await.unwrap();
+        assert_eq!(response.status(), status, "{content_type}");
+        let body = response.bytes().await.unwrap();
+        assert!(body.starts_with(expected), "{content_type}: {body:?}");
+    };
+    check("application/proto", b"abc", 200, b"rpc t 3").await;
+    let framed = b"\0\0\0\0\x03abc";
+    check("application/grpc-web", framed, 200, b"\0\0\0\0\x07rpc t 3").await;
+    check("application/grpc", framed, 200, b"\0\0\0\0\x07rpc t 3").await;
+    check("application/json", b"abc", 200, b"plain t abc").await;
+    check("application/x-protobuf", b"abc", 200, b"plain t abc").await;
+    // Its JSON is not known here: gRPC says so in a trailer.
+    check("application/grpc-web+json", framed, 200, b"\x80").await;
+}
+
+#[tokio::test]
+async fn a_foreign_method_asks_for_the_tenant_and_for_post() {
+    let server = TestServer::with(TenantMode::Multi, Config::default()).await;
+    for content_type in ["application/proto", "application/json"] {
+        let response = server.post(FOREIGN, content_type, "abc").send().await;
+        assert_eq!(response.unwrap().status(), 401, "{content_type}");
+    }
+    assert_eq!(server.get(FOREIGN).await.status(), 405);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use phlare_model::ErrorKind;
 use phlare_proto::types::v1::{LabelNamesRequest, LabelNamesResponse};
 use phlare_server::{
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const LABEL_NAMES: &str = "/querier.v1.QuerierService/LabelNames";
 pub(crate) const PUSH: &str = "/push.v1.PusherService/Push";
+pub(crate) const FOREIGN: &str = "/somebody.else.v1.Service/Count";
 pub(crate) const PUSH_LIMIT: usize = 64 << 10;
 
 /// How long a test waits for something that should happen at once.
@@ -117,6 +118,19 @@ fn methods(seen: &Arc<Seen>) -> Rpc {
             querier_api: 1,
         }))
     });
+    let plain = Router::new().route(
+        FOREIGN,
+        post(async |Tenant(tenant): Tenant, body: String| format!("plain {tenant} {body}")),
+    );
+    rpc.foreign(
+        "somebody.else.v1.Service/Count",
+        MethodOptions::default(),
+        plain,
+        async |context: Context, body| {
+            let body: bytes::Bytes = body;
+            Ok(format!("rpc {} {}", context.tenant, body.len()).into())
+        },
+    );
     rpc
 }
 
