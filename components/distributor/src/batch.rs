@@ -39,7 +39,7 @@ pub(crate) struct Sample {
 const BYTES_PER_THREAD: usize = 256 << 10;
 
 /// Failures that are spelled out; a request may bring thousands.
-const SPELLED_OUT: usize = 10;
+pub(crate) const SPELLED_OUT: usize = 10;
 
 /// A request on its way.
 #[derive(Debug)]
@@ -157,12 +157,10 @@ impl Distributor {
             .run(move || this.compute(&shared, range))
             .await;
         done.unwrap_or_else(|error| {
-            // All of this part failed with it; one of them carries the error.
-            let first = work.items.get(part.start).copied().unwrap_or(Item {
-                series: 0,
-                sample: 0,
-            });
-            vec![(first, Outcome::from(Error::Offload(error)))]
+            let error = Arc::new(error);
+            let lost = work.items.get(part).unwrap_or_default().iter();
+            lost.map(|&item| (item, Outcome::from(Error::Offload(Arc::clone(&error)))))
+                .collect()
         })
     }
 
@@ -293,6 +291,18 @@ impl Failures {
     /// The errors, in the order of the request.
     pub(crate) fn errors(&self) -> impl Iterator<Item = &Error> {
         self.failures.iter().map(|failure| &failure.error)
+    }
+
+    /// Whether it is the request as a whole that was refused.
+    pub(crate) fn is_of_request(&self) -> bool {
+        self.profiles == 0
+    }
+
+    /// Each failure: the place of its series in the request, and why.
+    pub(crate) fn by_series(&self) -> impl Iterator<Item = (usize, String)> {
+        self.failures
+            .iter()
+            .map(|failure| (failure.item.series, chain(&failure.error)))
     }
 
     /// The error that decides the code: the first that is not about the profile itself, for it may pass

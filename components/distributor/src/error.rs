@@ -1,5 +1,6 @@
 //! Why a profile is refused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use phlare_model::{Classify, ErrorKind, Labels};
@@ -153,7 +154,7 @@ pub enum Error {
     NotDurable(Duration),
     /// A failure of this process.
     #[error(transparent)]
-    Offload(#[from] phlare_server::OffloadError),
+    Offload(Arc<phlare_server::OffloadError>),
 }
 
 impl Error {

@@ -27,12 +27,13 @@ pub use self::params::Params;
 pub(crate) use self::sample_types::SampleTypes;
 
 impl Distributor {
-    /// `/ingest` and `/pyroscope/ingest`.
+    /// `/ingest` and `/pyroscope/ingest`, and OTLP over HTTP.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/ingest", post(ingest))
             .route("/pyroscope/ingest", post(ingest))
             .with_state(self.clone())
+            .merge(self.otlp_routes())
     }
 
     async fn ingest(&self, tenant: &TenantId, request: Request) -> Result<StatusCode, Status> {

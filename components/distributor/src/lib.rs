@@ -3,7 +3,7 @@
 //! Knows nothing of how profiles are stored, of queries, or of other processes: it makes
 //! rows and gives them to an [`Ingest`].
 //!
-//! Two doors lead to one pipeline (api.md 8.1): `push.v1.PusherService/Push` and `POST /ingest`.
+//! Three doors lead to one pipeline (api.md 8.1): `push.v1.PusherService/Push`, `POST /ingest`, and OTLP profiles.
 
 mod app_name;
 mod batch;
@@ -14,6 +14,7 @@ mod ingest;
 mod labels;
 mod language;
 mod metrics;
+mod otlp;
 mod partition;
 mod pipeline;
 mod push;

@@ -9,7 +9,7 @@ use crate::distributor::Distributor;
 use crate::pipeline::Hints;
 
 impl Distributor {
-    /// Serves Push.
+    /// Serves Push, and OTLP's Export.
     pub fn register(&self, rpc: &mut Rpc) {
         // The tenant is not known before the body is read; all have the same limit for now.
         let limit = self.body_limit(&TenantId::anonymous());
@@ -26,6 +26,7 @@ impl Distributor {
                 async move { this.push(&context.tenant, request).await }
             },
         );
+        self.register_otlp(rpc);
     }
 
     /// Stores the profiles of a request. Annotations of clients are dropped: they are the server's to make.
