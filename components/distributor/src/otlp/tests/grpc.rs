@@ -3,6 +3,7 @@
 use phlare_server::{
     Config, Health, Inbound, Metrics, Offload, Parts, Registry, Server, TenantMode, bind,
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -13,13 +14,8 @@ use super::*;
 /// A server with the RPC, and a connection to it.
 struct Wire {
     channel: Channel,
-    shutdown: CancellationToken,
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
+    /// Ends when this is dropped.
+    _running: JoinSet<()>,
 }
 
 async fn serve(bench: &Bench) -> Wire {
@@ -46,10 +42,13 @@ async fn serve(bench: &Bench) -> Wire {
     };
     let listener = bind(&config).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let shutdown = CancellationToken::new();
-    tokio::spawn(Server::new(config, parts).run(listener, shutdown.clone()));
+    let mut running = JoinSet::new();
+    running.spawn(Server::new(config, parts).run(listener, CancellationToken::new()));
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-    Wire { channel, shutdown }
+    Wire {
+        channel,
+        _running: running,
+    }
 }
 
 impl Wire {
