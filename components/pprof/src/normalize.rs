@@ -118,7 +118,7 @@ pub(crate) fn normalize<'a>(
         ..Normalized::empty()
     };
     if let Some(which) = options.script_names {
-        script_names.rename(which, bytes.len(), tables, &mut text.strings);
+        script_names.rename(which, options.seed, bytes.len(), tables, &mut text.strings);
     }
     let mut symbols = Symbols::new(options.seed, text, tables, symbols)?;
     let types = normalized.sample_types.len();

@@ -2,6 +2,7 @@
 
 use hashbrown::HashTable;
 
+use crate::hash::Seed;
 use crate::options::ScriptNames;
 use crate::reuse::{reset, reset_table, reset_text};
 use crate::tables::Tables;
@@ -25,6 +26,7 @@ impl ScriptNameBuffers {
     pub(crate) fn rename<'a>(
         &'a mut self,
         which: ScriptNames,
+        seed: Seed,
         bytes: usize,
         tables: &mut Tables,
         strings: &mut Vec<&'a str>,
@@ -38,7 +40,6 @@ impl ScriptNameBuffers {
         reset(ends);
         reset_table(known);
         let budget = bytes.saturating_mul(GROWTH);
-        let seed = crate::hash::Seed::new(u64::from(strings.len() as u32), bytes as u64);
         let hash = |&(pair, _): &((u32, u32), u32)| {
             seed.number(u64::from(pair.0) << 32 | u64::from(pair.1))
         };

@@ -30,10 +30,10 @@ fn try_all(bytes: &[u8]) {
     }
 }
 
-/// The committed corpus lies in `__fuzz__/hostile__hostile_bytes_never_panic/corpus`.
+/// Begins with what is in `__fuzz__/hostile/corpus`.
 #[test]
 fn hostile_bytes_never_panic() {
-    bolero::check!()
+    bolero::check!(name = "hostile")
         .with_iterations(20_000)
         .for_each(|bytes: &[u8]| try_all(bytes));
 }
