@@ -16,14 +16,17 @@ pub(crate) struct Cumulative {
 
 impl Cumulative {
     /// Replaces cumulative samples by what was added since the previous profile. Nothing is left of a
-    /// series' first profile, nor of one in which a value fell: the process has restarted.
+    /// series' first profile, nor of one in which a value fell or no stack trace is known: the process has
+    /// restarted, or is another program.
     pub(crate) fn difference(&mut self, samples: &mut Vec<Sample>) {
         let Some(highest) = &mut self.highest else {
             self.restart(samples);
             return;
         };
         let before = |sample: &Sample| highest.get(&sample.stacktrace).copied().unwrap_or_default();
-        if samples.iter().any(|sample| sample.value < before(sample)) {
+        let fell = samples.iter().any(|sample| sample.value < before(sample));
+        let is_known = |sample: &Sample| highest.contains_key(&sample.stacktrace);
+        if fell || !(samples.is_empty() || samples.iter().any(is_known)) {
             self.restart(samples);
             return;
         }
@@ -75,5 +78,9 @@ mod tests {
         check(&[(1, 15), (3, 8)], &[(3, 1)]);
         check(&[(1, 2)], &[]);
         check(&[(1, 3), (2, 1)], &[(1, 1), (2, 1)]);
+        check(&[], &[]);
+        check(&[(1, 4), (2, 1)], &[(1, 1)]);
+        check(&[(8, 100), (9, 1)], &[]);
+        check(&[(8, 101), (9, 1)], &[(8, 1)]);
     }
 }

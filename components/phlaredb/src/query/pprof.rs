@@ -36,7 +36,7 @@ struct Builder<'a> {
     /// By id in the head, the position + 1; 0 is not used yet.
     locations: Vec<u64>,
     functions: FxHashMap<u32, u64>,
-    /// By size, offset and file.
+    /// By pages, offset and file.
     mappings: FxHashMap<(u64, u64, StringId), u64>,
     other: Option<u64>,
 }
@@ -223,19 +223,21 @@ impl<'a> Builder<'a> {
         id
     }
 
-    /// Mappings that differ only in their place or their flags are one (api.md 8.4).
+    /// Mappings that differ only in their place or their flags are one, and so are all without build id
+    /// and file (api.md 8.4).
     fn mapping(&mut self, mapping: u32) -> u64 {
         let row = self.symbols.mappings.rows()[mapping as usize];
-        let size = row
-            .memory_limit
-            .saturating_sub(row.memory_start)
-            .checked_next_multiple_of(4096);
+        let size = row.memory_limit.saturating_sub(row.memory_start);
+        let pages = size.div_ceil(4096);
         let file = if row.build_id == 0 {
             row.filename
         } else {
             row.build_id
         };
-        let key = (size.unwrap_or(u64::MAX), row.file_offset, file);
+        let key = match file {
+            0 => (0, 0, 0),
+            file => (pages, row.file_offset, file),
+        };
         if let Some(&known) = self.mappings.get(&key) {
             return known;
         }
