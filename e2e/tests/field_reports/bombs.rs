@@ -126,7 +126,7 @@ async fn bodies_are_refused_while_they_inflate_and_others_go_on() -> anyhow::Res
     let mut pushed = 1;
     while let Some(outcome) = storm.join_next().await {
         outcome??;
-        if storm.len() % 20 == 0 {
+        if storm.len().is_multiple_of(20) {
             good.push(&cpu_of("good"), work(1).bytes()).await?;
             pushed += 1;
         }

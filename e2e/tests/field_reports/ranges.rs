@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use phlare_e2e::client::CPU;
 use phlare_e2e::{Client, Reply, Server, now_ms};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{cpu_of, work};
 
@@ -100,7 +100,7 @@ async fn mistakes_in_the_range_of_a_query_are_refused_by_every_method() -> anyho
                 .refused(400, &[word])
                 .with_context(|| format!("{method}, {case}"))?;
             ensure!(
-                reply.value()?["code"] == Value::from("invalid_argument"),
+                reply.value()?["code"] == "invalid_argument",
                 "{method}, {case}: {}",
                 reply.text()
             );
