@@ -3,6 +3,9 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod check;
+
+use self::check::check;
 use super::ids::{IdIndex, UNKNOWN};
 use super::text::Text;
 use crate::error::{BadReference, Error};
@@ -478,33 +481,4 @@ const fn valid(hash: u64) -> u64 {
     } else {
         hash
     }
-}
-
-/// Ids must not be 0 and string indices must be inside of the table, also of symbols that nobody uses.
-fn check(tables: &Tables, strings: usize) -> Result<(), Error> {
-    let inside = |of: &'static str, position: usize, indices: &[StringIndex]| match indices
-        .iter()
-        .find(|&&s| s as usize >= strings)
-    {
-        Some(&index) => Err(Error::StringIndex {
-            of,
-            position,
-            index: i64::from(index),
-            strings,
-        }),
-        None => Ok(()),
-    };
-    let zero = |of, ids: &[u64]| match ids.iter().position(|&id| id == 0) {
-        Some(position) => Err(Error::ZeroId { of, position }),
-        None => Ok(()),
-    };
-    zero("location", &tables.location_ids)?;
-    zero("function", &tables.function_ids)?;
-    for (position, f) in tables.functions.iter().enumerate() {
-        inside("function", position, &[f.name, f.system_name, f.filename])?;
-    }
-    for (position, m) in tables.mappings.iter().enumerate() {
-        inside("mapping", position, &[m.filename, m.build_id])?;
-    }
-    Ok(())
 }
