@@ -47,6 +47,11 @@ async fn errors_are_answered_as_recorded() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn otlp_is_answered_as_recorded() -> anyhow::Result<()> {
+    replay("otlp", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tenants_are_answered_as_recorded() -> anyhow::Result<()> {
     replay(
         "tenants",

@@ -9,7 +9,7 @@ use phlare_model::{Classify, ErrorKind, TenantId};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data directory cannot be made, read or written.
-    #[error("data directory {} (`-pyroscopedb.data-path`): {source}", path.display())]
+    #[error("data directory {} (`-pyroscopedb.data-path`)", path.display())]
     Directory {
         /// The directory, or the file in it.
         path: PathBuf,

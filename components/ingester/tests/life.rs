@@ -1,4 +1,5 @@
 //! An ingester's life: start, take, stop, start again.
+#![expect(clippy::unwrap_used, reason = "what cannot go on fails")]
 
 use std::sync::Arc;
 

@@ -153,12 +153,12 @@ impl Default for SelfProfiling {
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("read `-config.file` {}: {source}", path.display())]
+    #[error("read `-config.file` {}", path.display())]
     Read {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("`-config.file` {}: {source}", path.display())]
+    #[error("`-config.file` {}", path.display())]
     Yaml { path: PathBuf, source: yaml::Error },
     #[error("`-config.file` {}, line {line}: {problem}", path.display())]
     Expand {

@@ -1,6 +1,7 @@
 //! What appending and querying cost on real profiles: `cargo bench -p phlare-phlaredb`.
 //!
 //! The log goes to a temporary directory and is not waited for: this is CPU time, not the disk's.
+#![expect(clippy::unwrap_used, reason = "what cannot go on fails")]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use phlare_model::{Classify, ErrorKind, TenantId};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data directory cannot be made or read.
-    #[error("data directory {}: {source}", path.display())]
+    #[error("data directory {}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,

@@ -53,6 +53,7 @@ fn add_series(series: &Series, bounds: Bounds, values: &mut Values) {
         if bounds.contain(row)
             && let Some(samples) = Samples::decode(encoded)
         {
+            values.note_doc_url(samples.header.doc_url);
             samples.for_each(|stacktrace, value| values.add(stacktrace, value));
         }
     });

@@ -25,6 +25,8 @@ pub(super) fn profile(head: &Head, query: &MergeQuery) -> Profile {
             }
         }
     }
+    let doc_url = values.doc_url().unwrap_or_default();
+    builder.out.doc_url = builder.string(doc_url);
     builder.finish(query)
 }
 

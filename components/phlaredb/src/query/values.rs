@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::symbols::StacktraceId;
+use crate::symbols::{StacktraceId, StringId};
 
 /// A sum for each stack trace. Large zeroed allocations are lazy, so untouched parts cost no memory.
 #[derive(Debug)]
@@ -10,6 +10,25 @@ pub(crate) struct Values {
     dense: Vec<u64>,
     /// Stack traces that appeared after the query began.
     late: FxHashMap<StacktraceId, u64>,
+    doc_url: DocUrl,
+}
+
+/// The link to documentation of all profiles together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DocUrl {
+    NoProfile,
+    Same(StringId),
+    Different,
+}
+
+impl DocUrl {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NoProfile, known) | (known, Self::NoProfile) => known,
+            (one, other) if one == other => one,
+            _ => Self::Different,
+        }
+    }
 }
 
 impl Values {
@@ -18,6 +37,7 @@ impl Values {
         Self {
             dense: vec![0; stacktraces],
             late: FxHashMap::default(),
+            doc_url: DocUrl::NoProfile,
         }
     }
 
@@ -29,6 +49,19 @@ impl Values {
         }
     }
 
+    /// Notes the link to documentation of one of the profiles.
+    pub(crate) fn note_doc_url(&mut self, doc_url: StringId) {
+        self.doc_url = self.doc_url.and(DocUrl::Same(doc_url));
+    }
+
+    /// The link to documentation, if all profiles have the same.
+    pub(crate) fn doc_url(&self) -> Option<StringId> {
+        match self.doc_url {
+            DocUrl::Same(doc_url) => Some(doc_url),
+            DocUrl::NoProfile | DocUrl::Different => None,
+        }
+    }
+
     #[cold]
     fn add_late(&mut self, stacktrace: StacktraceId, value: u64) {
         let sum = self.late.entry(stacktrace).or_default();
@@ -36,6 +69,7 @@ impl Values {
     }
 
     pub(crate) fn merge(mut self, other: Self) -> Self {
+        self.doc_url = self.doc_url.and(other.doc_url);
         for (sum, value) in self.dense.iter_mut().zip(&other.dense) {
             *sum = sum.saturating_add(*value);
         }
