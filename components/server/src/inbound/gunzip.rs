@@ -10,6 +10,8 @@ use crate::budget::Reservation;
 use crate::status::Status;
 
 const STEP: usize = 64 << 10;
+/// Deflate expands no more than this.
+const MAX_RATIO: usize = 1032;
 
 /// Appends the content of a gzip stream (one or more members) to `out`. At most `limit.bytes` are
 /// decompressed, and every step is taken from `reservation` before it is made.
@@ -20,6 +22,14 @@ pub(super) fn gunzip(
     reservation: &mut Reservation,
 ) -> Result<Vec<u8>, Status> {
     let prefix = out.len();
+    // A stream ends with the size of its last member: no less comes out. What deflate cannot make of these
+    // bytes is not believed; the stream is damaged then, and reading it says so.
+    let promised = compressed
+        .last_chunk::<4>()
+        .map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    if promised > limit.bytes && promised <= compressed.len().saturating_mul(MAX_RATIO) {
+        return Err(limit.exceeded());
+    }
     let mut decoder = MultiGzDecoder::new(compressed);
     loop {
         let filled = out.len();
