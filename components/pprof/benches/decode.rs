@@ -76,6 +76,18 @@ fn decode(c: &mut Criterion) {
                     .map(|n| n.samples.len())
             });
         });
+        let go_fixes = Options {
+            go_fixes: true,
+            ..options
+        };
+        group.bench_function(BenchmarkId::new("decode+normalize+go", &name), |b| {
+            b.iter(|| {
+                workspace
+                    .decode(black_box(&plain), 0)
+                    .and_then(|d| d.normalize(&go_fixes))
+                    .map(|n| n.samples.len())
+            });
+        });
         group.bench_function(BenchmarkId::new("gunzip+decode+normalize", &name), |b| {
             b.iter(|| {
                 workspace

@@ -3,6 +3,8 @@
 //! Order of errors: wire format, sample types, number of samples, strings, ids, string indices, then sample by sample.
 
 mod fold;
+mod go_order;
+mod go_stacks;
 mod ids;
 mod labels;
 mod lanes;
@@ -12,6 +14,7 @@ mod stacks;
 mod symbols;
 mod text;
 
+use self::go_stacks::CutAt;
 use self::samples::{SampleBuffers, SampleLimits};
 use self::script_names::ScriptNameBuffers;
 use self::symbols::{SymbolBuffers, Symbols};
@@ -123,7 +126,8 @@ pub(crate) fn normalize<'a>(
     let mut symbols = Symbols::new(options.seed, text, tables, symbols)?;
     let types = normalized.sample_types.len();
     let dropped = &mut normalized.dropped;
-    read_samples(bytes, types, keep, samples, &mut symbols, options, dropped)?;
+    let kinds = &normalized.sample_types;
+    read_samples(bytes, kinds, keep, samples, &mut symbols, options, dropped)?;
 
     normalized.groups = group(samples, types, &symbols, grouped, grouped_values, positions);
     normalized.samples = grouped;
@@ -243,7 +247,7 @@ fn sample_types<'a>(
 
 fn read_samples(
     bytes: &[u8],
-    types: usize,
+    types: &[ValueType<'_>],
     keep: &[bool],
     samples: &mut SampleBuffers,
     symbols: &mut Symbols<'_>,
@@ -254,6 +258,11 @@ fn read_samples(
     let limits = SampleLimits {
         labels: options.max_sample_labels,
         depth: options.max_depth,
+        cut: if options.go_fixes {
+            CutAt::of(types.iter().map(|of| of.kind))
+        } else {
+            None
+        },
     };
     samples.read(bytes, keep, limits, symbols, dropped)?;
     if let Some(first) = samples.nothing_left(bytes, symbols) {
@@ -263,7 +272,7 @@ fn read_samples(
         });
     }
     if options.max_samples > 0 {
-        dropped.folded_samples = fold::fold(options.max_samples, types, samples, symbols);
+        dropped.folded_samples = fold::fold(options.max_samples, types.len(), samples, symbols);
     }
     Ok(())
 }

@@ -2,8 +2,11 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 
+use super::go_stacks::{CutAt, GoStacks, RepairLimits};
 use super::ids::{IdIndex, Shape, UNKNOWN, dense};
 use super::labels::{LabelBuffers, Marks};
 use super::lanes::hash_stacks;
@@ -27,16 +30,39 @@ pub(crate) struct SampleBuffers {
     pending_values: Vec<i64>,
     /// Hashes of the pending stacks; `None` for those that refer to what does not exist.
     hashes: Vec<Option<u64>>,
+    go_stacks: GoStacks,
 }
 
 /// A sample that was read and whose stack is still a list of frames.
 #[derive(Clone, Copy, Debug)]
-struct Pending {
+pub(super) struct Pending {
     /// Its number on the wire.
     sample: u32,
-    first_frame: u32,
-    depth: u32,
+    pub(super) first_frame: u32,
+    pub(super) depth: u32,
     marks: Marks,
+}
+
+impl Pending {
+    #[cfg(test)]
+    pub(super) const fn of(first_frame: usize, depth: usize) -> Self {
+        Self {
+            sample: 0,
+            first_frame: first_frame as u32,
+            depth: depth as u32,
+            marks: Marks {
+                group: 0,
+                span_id: 0,
+                trace: 0,
+            },
+        }
+    }
+
+    /// Where its frames are.
+    pub(super) fn range(&self) -> Range<usize> {
+        let first = self.first_frame as usize;
+        first..first.saturating_add(self.depth as usize)
+    }
 }
 
 /// A merged sample and its group.
@@ -65,6 +91,8 @@ pub(crate) struct SampleLimits {
     pub(crate) labels: usize,
     /// Frames of a stack; 0 is no limit.
     pub(crate) depth: usize,
+    /// Where Go's profiler has cut the stacks, if that is to be repaired.
+    pub(crate) cut: Option<CutAt>,
 }
 
 impl SampleBuffers {
@@ -79,7 +107,7 @@ impl SampleBuffers {
 
     /// Reads all samples. `keep` says for each sample type on the wire whether its values are kept.
     ///
-    /// Three passes, so that each has a short loop: wire to frames; frames to hashes, where one stack need not wait
+    /// Three passes (four if stacks were cut), so that each has a short loop: wire to frames; frames to hashes, where one stack need not wait
     /// for the other; hashes to stacks and rows.
     pub(crate) fn read(
         &mut self,
@@ -96,6 +124,15 @@ impl SampleBuffers {
             self.sample(bytes, index, span, keep, limits, symbols, dropped)?;
         }
         dropped.invalid_ids = self.labels.invalid_ids();
+        if let Some(cut) = limits.cut {
+            let frames = self.stacks.frames_mut();
+            let limits = RepairLimits {
+                members: 1,
+                depth: limits.depth,
+            };
+            self.go_stacks
+                .repair(cut, limits, &mut self.pending, frames, symbols);
+        }
         self.hash(symbols, dropped);
         let types = keep.iter().filter(|&&keep| keep).count();
         let values = self.pending_values.chunks(types.max(1));

@@ -117,6 +117,11 @@ impl<'a> Symbols<'a> {
         &self.buffers.location_ids
     }
 
+    /// Number of locations.
+    pub(crate) const fn location_count(&self) -> usize {
+        self.buffers.locations.len()
+    }
+
     /// Number of strings.
     pub(crate) const fn string_count(&self) -> usize {
         self.text.strings.len()

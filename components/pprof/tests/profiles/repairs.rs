@@ -150,6 +150,30 @@ fn stacks_that_differ_in_shape_types_become_one() {
 }
 
 #[test]
+fn stacks_that_were_cut_are_lengthened_and_keep_their_values() {
+    let raw = include_bytes!("../data/cpu_go_truncated_1.pb.gz");
+    let measure = |go_fixes| {
+        let mut workspace = Workspace::new();
+        let options = Options {
+            go_fixes,
+            ..options()
+        };
+        let n = workspace
+            .decode(raw, 0)
+            .unwrap()
+            .normalize(&options)
+            .unwrap();
+        let depth = |s: &phlare_pprof::normalized::Sample| n.stacks[s.stack as usize].depth;
+        let depths: u32 = n.samples.iter().map(depth).sum();
+        (n.values.iter().sum::<i64>(), depths)
+    };
+    let (total, depths) = measure(false);
+    assert_eq!(total, 756 + 7_560_000_000);
+    assert_eq!(measure(true).0, total);
+    assert!(measure(true).1 > depths);
+}
+
+#[test]
 fn sample_types_can_be_left_out() {
     let mut p = profile();
     p.sample_type.push(p.sample_type[0]);
