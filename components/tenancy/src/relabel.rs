@@ -1,11 +1,11 @@
 //! Relabel rules: Prometheus' `relabel_config` over the labels of a series.
 
-mod md5;
 mod rule;
 
 use std::ops::Deref;
 use std::str::FromStr;
 
+use md5::Digest;
 use phlare_model::labels::LabelsBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ fn apply(rule: &RelabelRule, labels: &mut LabelsBuilder) -> Verdict {
         Action::Lowercase => set_or_remove(labels, target, &joined().to_lowercase()),
         Action::Uppercase => set_or_remove(labels, target, &joined().to_uppercase()),
         Action::HashMod => {
-            let shard = md5::sum64(joined().as_bytes())
+            let shard = hash(joined().as_bytes())
                 .checked_rem(config.modulus)
                 .unwrap_or_default();
             labels.set(target, &shard.to_string());
@@ -146,6 +146,12 @@ fn pairs(labels: &LabelsBuilder) -> Vec<(String, String)> {
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// The last eight bytes of the MD5 digest, big-endian: Prometheus shards by it, so the shards must agree.
+fn hash(data: &[u8]) -> u64 {
+    let digest: [u8; 16] = md5::Md5::digest(data).into();
+    u128::from_be_bytes(digest) as u64
 }
 
 #[cfg(test)]
