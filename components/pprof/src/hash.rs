@@ -22,7 +22,10 @@ impl Seed {
     /// A seed from two random numbers.
     #[must_use]
     pub const fn new(a: u64, b: u64) -> Self {
-        Self { a, b: b | 1 }
+        Self {
+            a: spread(a),
+            b: spread(b),
+        }
     }
 
     /// One that differs from process to process.
@@ -102,4 +105,12 @@ impl Seed {
     pub fn push_frame(self, stack: u64, location: u64) -> u64 {
         self.mix(stack, location.rotate_left(32))
     }
+}
+
+/// Spreads a number over 64 bits (the finaliser of SplitMix64): with small keys, products would be zero.
+const fn spread(number: u64) -> u64 {
+    let mixed = number.wrapping_add(ROOT);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
