@@ -48,15 +48,18 @@ impl Appender {
             .stacks(&head.symbols, profile, &mut self.stacktraces)
     }
 
-    /// The rows that have values, each with its series; series that do not exist are made.
+    /// The rows, each with its series; `known` has those that exist, the others are made.
     /// `None`: there is no index left.
-    pub(crate) fn place<'a>(&self, head: &Head, rows: &[&'a Row]) -> Option<Vec<Placed<'a>>> {
+    pub(crate) fn place<'a>(
+        head: &Head,
+        rows: &[&'a Row],
+        known: &[Option<SeriesIndex>],
+    ) -> Option<Vec<Placed<'a>>> {
         let mut placed = Vec::with_capacity(rows.len());
-        for &row in rows {
-            let known = head.index.read().find(&row.labels);
+        for (&row, &known) in rows.iter().zip(known) {
             let index = match known {
                 Some(index) => index,
-                None => head.index.write().insert(&row.labels)?,
+                None => find_or_insert(head, row)?,
             };
             placed.push(Placed {
                 row,
@@ -245,8 +248,17 @@ pub(crate) fn rows_with_values<'a>(append: &Append<'a>) -> Vec<&'a Row> {
     append.rows.iter().filter(has_values).collect()
 }
 
-/// How many of the rows' series do not count as active now, new ones included.
-pub(crate) fn idle_series(active: &ActiveSeries, head: &Head, rows: &[&Row]) -> usize {
+/// The series of the rows, as far as they exist.
+pub(crate) fn find_series(head: &Head, rows: &[&Row]) -> Vec<Option<SeriesIndex>> {
     let index = head.index.read();
-    active.idle_among(rows.iter().map(|row| index.find(&row.labels)))
+    rows.iter().map(|row| index.find(&row.labels)).collect()
+}
+
+/// Looks once more: two rows of one pprof may have the same labels.
+fn find_or_insert(head: &Head, row: &Row) -> Option<SeriesIndex> {
+    let mut index = head.index.write();
+    match index.find(&row.labels) {
+        Some(known) => Some(known),
+        None => index.insert(&row.labels),
+    }
 }

@@ -9,6 +9,7 @@ use phlare_model::{Clock, TenantId};
 use phlare_pprof::Seed;
 use tracing::{info, warn};
 
+use crate::active::ActiveSeries;
 use crate::append::{self, Appender};
 use crate::budget::MemoryBudget;
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::head::{Append, Head, Stats};
 use crate::metrics::Metrics;
 use crate::replay::{Replay, Replayed};
+use crate::series::SeriesIndex;
 use crate::symbols::Full;
 use crate::wal::{self, SegmentId, Wal};
 
@@ -194,13 +196,14 @@ impl Database {
             segment,
             ..
         } = &mut *writer;
-        self.check_limits(appender, &rows, max_series, now_ns)?;
+        self.check_memory()?;
+        let known = append::find_series(&self.head, &rows);
+        self.check_series(appender, &known, max_series, now_ns)?;
         let full = |Full| Error::Symbols {
             tenant: self.tenant.clone(),
         };
         appender.begin(&self.head, append.profile).map_err(full)?;
-        let placed = appender
-            .place(&self.head, &rows)
+        let placed = Appender::place(&self.head, &rows, &known)
             .ok_or(Full)
             .map_err(full)?;
         if *segment != Some(wal.segment()) {
@@ -265,13 +268,7 @@ impl Database {
             })
     }
 
-    fn check_limits(
-        &self,
-        appender: &mut Appender,
-        rows: &[&crate::head::Row],
-        max_series: usize,
-        now_ns: i64,
-    ) -> Result<(), Error> {
+    fn check_memory(&self) -> Result<(), Error> {
         let budget = &self.dependencies.budget;
         if budget.is_exhausted() {
             return Err(Error::ProcessMemory {
@@ -287,22 +284,33 @@ impl Database {
                 limit: self.max_bytes,
             });
         }
-        if max_series == 0 {
+        Ok(())
+    }
+
+    fn check_series(
+        &self,
+        appender: &mut Appender,
+        known: &[Option<SeriesIndex>],
+        max_series: usize,
+        now_ns: i64,
+    ) -> Result<(), Error> {
+        let would_be_active = |active: &ActiveSeries| {
+            let idle = active.idle_among(known.iter().copied());
+            if idle == 0 { 0 } else { active.len() + idle }
+        };
+        let active = &mut appender.active;
+        if max_series == 0 || would_be_active(active) <= max_series {
             return Ok(());
         }
-        let idle = append::idle_series(&appender.active, &self.head, rows);
-        if idle > 0 && appender.active.len() + idle > max_series {
-            appender.active.sweep(now_ns);
-            let active = appender.active.len();
-            if active + append::idle_series(&appender.active, &self.head, rows) > max_series {
-                return Err(Error::SeriesLimit {
-                    tenant: self.tenant.clone(),
-                    active,
-                    limit: max_series,
-                });
-            }
+        active.sweep(now_ns);
+        if would_be_active(active) <= max_series {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::SeriesLimit {
+            tenant: self.tenant.clone(),
+            active: active.len(),
+            limit: max_series,
+        })
     }
 
     /// Adds what has changed since the last call to the figures of all databases.
