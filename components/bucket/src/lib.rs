@@ -1,0 +1,3 @@
+//! Object stores behind one handle.
+//!
+//! Knows nothing of blocks, profiles, or the wire.
