@@ -45,6 +45,14 @@ pub enum Error {
         /// What the storage said.
         source: std::io::Error,
     },
+    /// What was to be written would not be a block: nobody could read it.
+    #[error("{file} cannot hold what was given: {problem}")]
+    Unwritable {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A table has no id left: 2³² − 1 rows or bytes.
     #[error("{table} of a block are limited to 2^32 - 1 rows and bytes")]
     Full {

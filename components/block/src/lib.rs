@@ -6,6 +6,7 @@
 mod error;
 mod files;
 pub mod symbols;
+pub mod symdb;
 
 pub use error::Error;
 pub use files::{Files, LocalFiles, MemoryFiles};
