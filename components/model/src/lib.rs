@@ -7,6 +7,7 @@ pub mod clock;
 pub mod diff;
 pub mod dot;
 pub mod error;
+pub mod flag;
 pub mod flame_graph;
 pub mod labels;
 pub mod profile_type;

@@ -37,7 +37,7 @@ struct Meta {
 
     /// Replaces `${VAR}`, `${VAR:-default}` and `${VAR:=default}` in the file by the environment.
     #[arg(long = "config.expand-env", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", action = ArgAction::Set, value_parser = phlare_tenancy::flag::go_bool)]
+        default_missing_value = "true", action = ArgAction::Set, value_parser = phlare_model::flag::go_bool)]
     expand_env: Option<bool>,
 
     /// Prints the version.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::ArgAction;
 use phlare_model::TenantId;
+use phlare_model::flag::go_bool;
 use phlare_model::time::duration;
-use phlare_tenancy::flag::go_bool;
 use serde::{Deserialize, Serialize};
 
 use crate::yaml;

@@ -4,8 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgAction;
+use phlare_model::flag::go_bool;
 use phlare_model::time::duration;
-use phlare_tenancy::flag::go_bool;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the server; YAML section `server`, flags `-server.*`.

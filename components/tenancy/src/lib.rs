@@ -3,7 +3,6 @@
 //! Knows nothing of requests, storage or time: it says what the limits are, the
 //! rooms that meet a profile or a query enforce them.
 
-pub mod flag;
 mod limits;
 mod overrides;
 pub mod relabel;

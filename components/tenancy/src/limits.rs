@@ -7,10 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgAction;
+use phlare_model::flag::go_bool;
 use phlare_model::time::duration;
 use serde::{Deserialize, Serialize};
 
-use crate::flag::go_bool;
 use crate::relabel::RelabelRules;
 
 const MIB: f64 = 1_048_576.0;
