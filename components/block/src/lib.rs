@@ -3,10 +3,19 @@
 //! Knows nothing of heads, logs, tenants, object stores or queries. Synchronous: whoever reads from a network
 //! implements [`Files`]. Format: blocks.md.
 
+pub mod bucket_index;
 mod error;
 mod files;
+mod id;
+mod json;
+pub mod marks;
+pub mod meta;
 pub mod symbols;
 pub mod symdb;
+#[cfg(test)]
+mod testdata;
 
 pub use error::Error;
 pub use files::{Files, LocalFiles, MemoryFiles};
+pub use id::{BlockId, BlockIdError, BlockIds};
+pub use meta::Meta;
