@@ -35,7 +35,7 @@ pub struct MergeQuery {
     pub spans: Option<Vec<u64>>,
     /// Keep only stacks whose root-side function names equal this list, root first; empty keeps all.
     pub call_site: Vec<String>,
-    /// For pprof: cut the call tree to about this many nodes; 0 keeps all.
+    /// Cut the call tree of each symbol partition to about this many nodes; 0 keeps all.
     pub max_nodes: i64,
     /// For pprof: what profile-guided optimisation of Go needs; overrides `call_site` and `max_nodes`.
     pub go_pgo: Option<GoPgo>,

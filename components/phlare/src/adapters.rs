@@ -8,8 +8,8 @@ use phlare_ingester::Ingester;
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
-use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeSeries};
-use phlare_phlaredb::{Append, Database};
+use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_phlaredb::{Append, View};
 use phlare_proto::google::v1::Profile;
 use phlare_querier::{Querier, Source};
 use phlare_query_frontend::Answer;
@@ -42,9 +42,10 @@ impl Ingest for LocalIngester {
 
 impl Source for LocalIngester {
     /// Answers without what is still being replayed would have gaps: until all is there, there is none.
-    fn database(&self, tenant: &TenantId) -> Result<Option<Arc<Database>>, Status> {
+    fn view(&self, tenant: &TenantId, _: Option<TimeRange>) -> Result<View, Status> {
         self.0.check_ready()?;
-        Ok(self.0.database(tenant))
+        let database = self.0.database(tenant);
+        Ok(database.map(|database| database.view()).unwrap_or_default())
     }
 }
 

@@ -29,6 +29,9 @@ use crate::{logging, routes, ui};
 /// Threads that serve sockets; computing has a pool of its own.
 const SOCKET_THREADS: usize = 2;
 
+/// Threads that answer queries over blocks: most of the time they wait for bytes.
+const READING_THREADS: usize = 16;
+
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     logging::begin(&config.server);
@@ -120,6 +123,7 @@ impl System {
             config.server.cpu_queue,
             &metrics,
         )?;
+        let reading = Offload::new("read", READING_THREADS, config.server.cpu_queue, &metrics)?;
         let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
         let overrides = Overrides::fixed(config.limits.clone());
         let seed = Seed::random();
@@ -159,7 +163,12 @@ impl System {
             },
         );
         let querier_metrics = phlare_querier::Metrics::register(&mut registry);
-        let querier = LocalQuerier(Querier::new(local, offload.clone(), querier_metrics));
+        let querier = LocalQuerier(Querier::new(
+            local,
+            offload.clone(),
+            reading,
+            querier_metrics,
+        ));
         let frontend = QueryFrontend::new(phlare_query_frontend::Deps {
             querier: Arc::new(querier),
             overrides,

@@ -116,7 +116,7 @@ fn select_tree(c: &mut Criterion) {
     let mut group = c.benchmark_group("select_tree");
     group.throughput(Throughput::Elements(database.stats().samples));
     group.bench_function("10000 profiles in 100 series", |b| {
-        b.iter(|| black_box(database.select_tree(&query)));
+        b.iter(|| black_box(database.view().select_tree(&query).unwrap()));
     });
     group.finish();
 }

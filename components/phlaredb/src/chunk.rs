@@ -186,16 +186,9 @@ pub(crate) struct ChunkRow {
     pub(crate) time_ns: i64,
     /// Sum of the samples' values.
     pub(crate) total: u64,
-    #[expect(
-        dead_code,
-        reason = "a column of blocks; kept from the first day, because the log has it"
-    )]
-    partition: u64,
-    #[expect(
-        dead_code,
-        reason = "as `partition`; rows equal in series, time and id are replicas of one profile"
-    )]
-    id: Uuid,
+    pub(crate) partition: u64,
+    /// Rows equal in series, time and id are replicas of one profile.
+    pub(crate) id: Uuid,
     /// Number of samples.
     pub(crate) samples: u32,
     end: u32,
@@ -225,6 +218,18 @@ impl Chunk {
     /// they read the open one.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= 16 << 10
+    }
+
+    /// Whether it holds a profile of the same time with the same samples.
+    pub(crate) fn has(&self, row: &NewRow<'_>) -> bool {
+        let mut start = 0_usize;
+        self.rows.iter().any(|known| {
+            let end = known.end as usize;
+            let bytes = start..end;
+            start = end;
+            (known.time_ns, known.total, known.partition) == (row.time_ns, row.total, row.partition)
+                && self.bytes.get(bytes) == Some(row.encoded)
+        })
     }
 
     pub(crate) fn push(&mut self, row: &NewRow<'_>) {

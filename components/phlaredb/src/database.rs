@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::head::{Append, Head, Stats};
 use crate::metrics::Metrics;
+use crate::query::View;
 use crate::replay::{Replay, Replayed};
 use crate::series::SeriesIndex;
 use crate::symbols::Full;
@@ -75,7 +76,7 @@ impl fmt::Debug for Commit {
 /// The database of one tenant. O(1) locks held for microseconds, so all calls may run side by side.
 pub struct Database {
     tenant: TenantId,
-    pub(crate) head: Head,
+    head: Arc<Head>,
     appender: Mutex<Writer>,
     max_bytes: usize,
     dependencies: Dependencies,
@@ -163,7 +164,7 @@ impl Database {
         };
         let database = Self {
             tenant,
-            head,
+            head: Arc::new(head),
             appender: Mutex::new(writer),
             max_bytes,
             dependencies,
@@ -245,6 +246,14 @@ impl Database {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.head.stats()
+    }
+
+    /// All that is stored now, for queries.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            heads: vec![Arc::clone(&self.head)],
+        }
     }
 
     /// Bytes of the log on disk.

@@ -174,7 +174,7 @@ impl Head {
             partition,
             ..
         } = *incoming;
-        let grown = series.push(&NewRow {
+        let added = series.push(&NewRow {
             time_ns,
             id,
             partition,
@@ -182,6 +182,9 @@ impl Head {
             samples: count,
             encoded,
         });
+        let Some(grown) = added else {
+            return 0;
+        };
         self.profile_bytes.fetch_add(grown, Ordering::Relaxed);
         self.profiles.fetch_add(1, Ordering::Relaxed);
         self.samples.fetch_add(u64::from(count), Ordering::Relaxed);

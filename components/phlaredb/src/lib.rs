@@ -29,4 +29,5 @@ pub use database::{Commit, Database, Dependencies, Recovery};
 pub use error::Error;
 pub use head::{Append, PartitionId, Row, Stats};
 pub use metrics::Metrics;
-pub use query::Analysis;
+pub use phlare_model::query::Analysis;
+pub use query::View;

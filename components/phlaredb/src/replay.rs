@@ -253,8 +253,11 @@ mod tests {
                     let samples = Samples::decode(encoded).and_then(Samples::to_vec);
                     for sample in samples.into_iter().flatten() {
                         assert!((sample.stacktrace as usize) < symbols.stacks.len());
-                        for location in symbols.stacks.frames(sample.stacktrace) {
+                        let mut node = sample.stacktrace;
+                        while node != 0 {
+                            let location = symbols.stacks.location(node);
                             let _ = symbols.location_lines(location);
+                            node = symbols.stacks.parent(node);
                         }
                     }
                 });

@@ -45,9 +45,18 @@ impl Series {
         change(self.profiles.lock().cumulative.get_or_insert_default())
     }
 
-    /// Adds a profile; returns by how many bytes the series grew.
-    pub(crate) fn push(&self, row: &NewRow<'_>) -> usize {
+    /// Adds a profile; returns by how many bytes the series grew, or `None` if it is one of the last profiles once
+    /// more: a push that a client repeated because it missed the answer.
+    pub(crate) fn push(&self, row: &NewRow<'_>) -> Option<usize> {
         let mut profiles = self.profiles.lock();
+        let latest = profiles.sealed.last().map(|chunk| &**chunk);
+        if latest
+            .into_iter()
+            .chain([&profiles.open])
+            .any(|chunk| chunk.has(row))
+        {
+            return None;
+        }
         let mut before = profiles.open.size_bytes();
         profiles.open.push(row);
         let mut grown = profiles.open.size_bytes().saturating_sub(before);
@@ -60,7 +69,7 @@ impl Series {
         }
         let (first, last) = profiles.times.unwrap_or((row.time_ns, row.time_ns));
         profiles.times = Some((first.min(row.time_ns), last.max(row.time_ns)));
-        grown
+        Some(grown)
     }
 
     /// Calls `each` with every profile and its encoded samples.

@@ -9,62 +9,19 @@ mod stacks;
 mod strings;
 mod table;
 
+pub(crate) use calls::{CallId, CallTree};
 pub(crate) use import::Importer;
 pub(crate) use table::Full;
 
 use phlare_pprof::Seed;
 
-use calls::CallTree;
 use stacks::Stacks;
 use strings::Strings;
 use table::Table;
 
-/// Id of a string.
-pub(crate) type StringId = u32;
-/// Id of a function.
-pub(crate) type FunctionId = u32;
-/// Id of a location.
-pub(crate) type LocationId = u32;
-/// Id of a stack trace: a node of the tree of stack traces, 0 is the empty one.
-pub(crate) type StacktraceId = u32;
-
-/// A function; 32 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Function {
-    pub(crate) name: StringId,
-    pub(crate) system_name: StringId,
-    pub(crate) filename: StringId,
-    pub(crate) start_line: i64,
-}
-
-/// A mapping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mapping {
-    pub(crate) memory_start: u64,
-    pub(crate) memory_limit: u64,
-    pub(crate) file_offset: u64,
-    pub(crate) filename: StringId,
-    pub(crate) build_id: StringId,
-    pub(crate) flags: u8,
-}
-
-/// A location; its lines are in [`Symbols::lines`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Location {
-    pub(crate) mapping: u32,
-    pub(crate) address: u64,
-    pub(crate) first_line: u32,
-    pub(crate) line_count: u32,
-    pub(crate) is_folded: bool,
-}
-
-/// A line of a location, innermost inlined function first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) function: FunctionId,
-    pub(crate) column: i32,
-    pub(crate) line: i64,
-}
+pub(crate) use phlare_block::symbols::{
+    Function, FunctionId, Line, Location, LocationId, Mapping, StacktraceId, StringId,
+};
 
 /// All symbols of a head.
 #[derive(Debug)]

@@ -8,29 +8,33 @@ use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
 use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
-use phlare_phlaredb::Database;
+use phlare_phlaredb::View;
 use phlare_proto::google::v1::Profile;
 use phlare_server::{Offload, Status};
 use tracing::instrument;
 
 use crate::metrics::Metrics;
 
-/// Where the databases are.
+/// Where profiles are.
 pub trait Source: Send + Sync {
-    /// The database of a tenant; `None` if nothing was ever stored for it.
+    /// All that is stored of a tenant now, as far as it may have profiles of `range` (of any time, if `None`);
+    /// an empty view if nothing was ever stored for it.
     ///
     /// # Errors
     /// `Unavailable` while that is not known, for example while logs are read back: an answer would have a gap.
-    fn database(&self, tenant: &TenantId) -> Result<Option<Arc<Database>>, Status>;
+    fn view(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status>;
 }
 
-/// Answers queries. A tenant without a database gets the answers of an empty one.
+/// Answers queries. A tenant without data gets the answers of an empty view.
 ///
 /// Dropping the future of a query gives it up: work that has not begun is not done.
 #[derive(Clone)]
 pub struct Querier {
     source: Arc<dyn Source>,
+    /// For views of memory alone.
     offload: Offload,
+    /// For views with blocks: its threads may wait for a disk or a network.
+    reading: Offload,
     metrics: Metrics,
 }
 
@@ -43,12 +47,18 @@ impl fmt::Debug for Querier {
 }
 
 impl Querier {
-    /// Answers from the databases of `source`, computing on `offload`.
+    /// Answers from what `source` shows, computing on `offload`, or on `reading` if files have to be read.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>, offload: Offload, metrics: Metrics) -> Self {
+    pub fn new(
+        source: Arc<dyn Source>,
+        offload: Offload,
+        reading: Offload,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             source,
             offload,
+            reading,
             metrics,
         }
     }
@@ -56,15 +66,15 @@ impl Querier {
     /// Names of the labels of matching series, sorted.
     ///
     /// # Errors
-    /// As all queries: those of [`Source::database`], and `Unavailable` if too many queries wait for a processor.
+    /// As all queries: those of [`Source::view`], of blocks that cannot be read, and `Unavailable` if too many queries wait for a processor.
     #[instrument(skip_all, fields(%tenant))]
     pub async fn label_names(
         &self,
         tenant: &TenantId,
         query: MetadataQuery,
     ) -> Result<Vec<String>, Status> {
-        self.ask("label_names", tenant, move |database| {
-            database.label_names(&query)
+        self.ask("label_names", tenant, query.range, move |view| {
+            view.label_names(&query)
         })
         .await
     }
@@ -80,8 +90,8 @@ impl Querier {
         name: String,
         query: MetadataQuery,
     ) -> Result<Vec<String>, Status> {
-        self.ask("label_values", tenant, move |database| {
-            database.label_values(&name, &query)
+        self.ask("label_values", tenant, query.range, move |view| {
+            view.label_values(&name, &query)
         })
         .await
     }
@@ -97,8 +107,8 @@ impl Querier {
         names: Vec<String>,
         query: MetadataQuery,
     ) -> Result<Vec<Labels>, Status> {
-        self.ask("series", tenant, move |database| {
-            database.series(&names, &query)
+        self.ask("series", tenant, query.range, move |view| {
+            view.series(&names, &query)
         })
         .await
     }
@@ -109,8 +119,8 @@ impl Querier {
     /// As [`Self::label_names`].
     #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_tree(&self, tenant: &TenantId, query: MergeQuery) -> Result<Tree, Status> {
-        self.ask("select_tree", tenant, move |database| {
-            database.select_tree(&query)
+        self.ask("select_tree", tenant, Some(query.range), move |view| {
+            view.select_tree(&query)
         })
         .await
     }
@@ -125,8 +135,8 @@ impl Querier {
         tenant: &TenantId,
         query: MergeQuery,
     ) -> Result<Profile, Status> {
-        self.ask("select_pprof", tenant, move |database| {
-            database.select_pprof(&query)
+        self.ask("select_pprof", tenant, Some(query.range), move |view| {
+            view.select_pprof(&query)
         })
         .await
     }
@@ -141,9 +151,12 @@ impl Querier {
         tenant: &TenantId,
         query: SeriesQuery,
     ) -> Result<Vec<TimeSeries>, Status> {
-        self.ask("select_series", tenant, move |database| {
-            database.select_series(&query)
-        })
+        self.ask(
+            "select_series",
+            tenant,
+            Some(covered(&query)),
+            move |view| view.select_series(&query),
+        )
         .await
     }
 
@@ -157,20 +170,18 @@ impl Querier {
         tenant: &TenantId,
         query: AnalyzeQuery,
     ) -> Result<Analysis, Status> {
-        self.ask("analyze", tenant, move |database| database.analyze(&query))
-            .await
+        self.ask("analyze", tenant, Some(query.range), move |view| {
+            view.analyze(&query)
+        })
+        .await
     }
 
     /// Times of the oldest and the newest profile. O(1).
     ///
     /// # Errors
-    /// Those of [`Source::database`].
+    /// Those of [`Source::view`].
     pub fn stats(&self, tenant: &TenantId) -> Result<ProfileStats, Status> {
-        let stats = self
-            .source
-            .database(tenant)?
-            .map(|database| database.stats());
-        let times = stats.and_then(|stats| stats.oldest_ms.zip(stats.newest_ms));
+        let times = self.source.view(tenant, None)?.times_ms();
         Ok(ProfileStats {
             times: times.map(|(start_ms, end_ms)| TimeRange { start_ms, end_ms }),
         })
@@ -180,15 +191,30 @@ impl Querier {
         &self,
         operation: &'static str,
         tenant: &TenantId,
-        work: impl FnOnce(&Database) -> T + Send + 'static,
+        range: Option<TimeRange>,
+        work: impl FnOnce(&View) -> Result<T, phlare_phlaredb::Error> + Send + 'static,
     ) -> Result<T, Status> {
         let begun = Instant::now();
-        let Some(database) = self.source.database(tenant)? else {
+        let view = self.source.view(tenant, range)?;
+        if view.is_empty() {
             return Ok(T::default());
+        }
+        let threads = if view.has_blocks() {
+            &self.reading
+        } else {
+            &self.offload
         };
-        let answer = self.offload.run(move || work(&database)).await?;
+        let answer = threads.run(move || work(&view)).await??;
         self.metrics.answered(operation, begun.elapsed());
         Ok(answer)
+    }
+}
+
+/// Times of the profiles that count: a point at `t` covers the step before it.
+fn covered(query: &SeriesQuery) -> TimeRange {
+    TimeRange {
+        start_ms: query.range.start_ms.saturating_sub(query.step_ms),
+        end_ms: query.range.end_ms,
     }
 }
 

@@ -27,7 +27,7 @@ impl QueryFrontend {
         let limits = self.limits(&tenant);
         let checks = self.checks(&limits);
         let (sides, max_nodes) = self.checked(plan(&checks, request))?;
-        let (left, right) = self.both_trees(tenant, sides).await?;
+        let (left, right) = self.both_trees(tenant, sides, max_nodes).await?;
         let flamegraph = self
             .compute(move || flame_graph_diff(&left, &right, max_nodes))
             .await?;
@@ -41,10 +41,11 @@ impl QueryFrontend {
         &self,
         tenant: TenantId,
         sides: Sides,
+        max_nodes: i64,
     ) -> Result<(Tree, Tree), Status> {
         try_join(
-            self.tree(tenant.clone(), sides.left),
-            self.tree(tenant, sides.right),
+            self.tree(tenant.clone(), sides.left, max_nodes),
+            self.tree(tenant, sides.right, max_nodes),
         )
         .await
     }

@@ -97,7 +97,7 @@ impl QueryFrontend {
             .as_ref()
             .and_then(|query| query.group_by.first().cloned());
         let (tree, found) = try_join(
-            self.tree(tenant.clone(), merge),
+            self.tree(tenant.clone(), merge, max_nodes),
             self.time_series(tenant, series),
         )
         .await?;
@@ -140,7 +140,7 @@ impl QueryFrontend {
     }
 
     async fn render_collapsed(&self, tenant: TenantId, plan: Plan) -> Result<Response, Status> {
-        let tree = self.tree(tenant, plan.merge).await?;
+        let tree = self.tree(tenant, plan.merge, plan.asked_nodes).await?;
         Ok(respond::text(
             self.compute(move || cut(&tree, plan.asked_nodes).collapsed())
                 .await?,

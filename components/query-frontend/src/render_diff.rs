@@ -60,7 +60,7 @@ impl QueryFrontend {
             kind,
             end_ms,
         } = self.checked(plan(&self.checks(&limits), params))?;
-        let (left, right) = self.both_trees(tenant, sides).await?;
+        let (left, right) = self.both_trees(tenant, sides, max_nodes).await?;
         match output {
             Output::Json => {
                 let json = self.compute(move || {

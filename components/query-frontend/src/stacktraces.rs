@@ -71,14 +71,19 @@ impl QueryFrontend {
         Ok(response)
     }
 
-    /// The call tree of a query, not cut; empty if there is nothing to ask.
+    /// The call tree of a query; each part of it is cut to the limit of nodes, but not the whole. Empty if there is
+    /// nothing to ask.
     pub(crate) async fn tree(
         &self,
         tenant: TenantId,
         query: Option<MergeQuery>,
+        max_nodes: i64,
     ) -> Result<Tree, Status> {
         match query {
-            Some(query) => self.querier().select_tree(tenant, query).await,
+            Some(query) => {
+                let query = MergeQuery { max_nodes, ..query };
+                self.querier().select_tree(tenant, query).await
+            }
             None => Ok(Tree::new()),
         }
     }
@@ -89,7 +94,7 @@ impl QueryFrontend {
         query: Option<MergeQuery>,
         max_nodes: i64,
     ) -> Result<FlameGraph, Status> {
-        let tree = self.tree(tenant, query).await?;
+        let tree = self.tree(tenant, query, max_nodes).await?;
         self.compute(move || flame_graph(&tree, max_nodes)).await
     }
 
@@ -99,7 +104,7 @@ impl QueryFrontend {
         query: Option<MergeQuery>,
         max_nodes: i64,
     ) -> Result<Vec<u8>, Status> {
-        let tree = self.tree(tenant, query).await?;
+        let tree = self.tree(tenant, query, max_nodes).await?;
         self.compute(move || cut(&tree, max_nodes).to_bytes()).await
     }
 
@@ -110,7 +115,7 @@ impl QueryFrontend {
         max_nodes: i64,
     ) -> Result<phlare_proto::google::v1::Profile, Status> {
         let (kind, end_ms) = (query.profile_type.clone(), query.range.end_ms);
-        let tree = self.tree(tenant, Some(query)).await?;
+        let tree = self.tree(tenant, Some(query), max_nodes).await?;
         self.compute(move || tree_pprof::from_tree(&cut(&tree, max_nodes), &kind, end_ms))
             .await
     }

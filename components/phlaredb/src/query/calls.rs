@@ -1,25 +1,19 @@
 //! Values on the call tree of function names.
 
-use phlare_model::query::MergeQuery;
 use phlare_model::tree::{Names, Tree};
 
-use super::merge;
+use super::symbols::SymbolTables;
 use super::values::Values;
-use crate::head::Head;
-use crate::symbols::Symbols;
 
 /// The function that stands for a stack trace of which no function is known.
 const UNKNOWN: &str = "[unknown]";
 
-/// The call tree of all matching profiles.
-pub(super) fn tree(head: &Head, query: &MergeQuery) -> Tree {
-    let values = merge::values(head, query);
-    let symbols = head.symbols.read();
-    let Some(filter) = CallSite::find(&symbols, &query.call_site) else {
-        return Tree::new();
-    };
-    let selves = selves(&symbols, &values, &filter);
-    build(&symbols, &selves)
+/// The call tree of stack traces with values, below a call site.
+pub(super) fn tree<S: SymbolTables>(symbols: &S, values: &Values, call_site: &[String]) -> Tree {
+    match CallSite::find(symbols, call_site) {
+        Some(filter) => build(symbols, &selves(symbols, values, &filter)),
+        None => Tree::new(),
+    }
 }
 
 /// Keeps stack traces whose root-side functions are a given list.
@@ -32,8 +26,8 @@ pub(super) enum CallSite {
 
 impl CallSite {
     /// `None` if no stack trace begins with these functions. O(nodes of the call tree) unless the list is empty.
-    pub(super) fn find(symbols: &Symbols, functions: &[String]) -> Option<Self> {
-        let calls = &symbols.calls;
+    pub(super) fn find<S: SymbolTables>(symbols: &S, functions: &[String]) -> Option<Self> {
+        let calls = symbols.calls();
         if functions.is_empty() {
             return Some(Self::Any);
         }
@@ -58,9 +52,9 @@ impl CallSite {
 }
 
 /// Self values by node of the call tree; 0 has those of stack traces without any function.
-pub(super) fn selves(symbols: &Symbols, values: &Values, filter: &CallSite) -> Vec<u64> {
-    let mut selves = vec![0_u64; symbols.calls.len()];
-    let calls = symbols.stacks.calls();
+pub(super) fn selves<S: SymbolTables>(symbols: &S, values: &Values, filter: &CallSite) -> Vec<u64> {
+    let mut selves = vec![0_u64; symbols.calls().len()];
+    let calls = symbols.calls_of();
     for (stacktrace, value) in values.iter() {
         let call = calls[stacktrace as usize];
         if filter.keeps(call) {
@@ -72,9 +66,9 @@ pub(super) fn selves(symbols: &Symbols, values: &Values, filter: &CallSite) -> V
 }
 
 /// A tree of the nodes that have a value, or a node below them has.
-fn build(symbols: &Symbols, selves: &[u64]) -> Tree {
+fn build<S: SymbolTables>(symbols: &S, selves: &[u64]) -> Tree {
     const ABSENT: u32 = u32::MAX;
-    let calls = &symbols.calls;
+    let calls = symbols.calls();
     let mut needed = vec![false; selves.len()];
     for node in (1..selves.len()).rev() {
         if selves[node] > 0 || needed[node] {
@@ -84,13 +78,13 @@ fn build(symbols: &Symbols, selves: &[u64]) -> Tree {
     }
     let mut parts = Parts::default();
     let mut ids = vec![0_u32; selves.len()];
-    let mut names = vec![ABSENT; symbols.strings.len()];
+    let mut names = vec![ABSENT; symbols.strings()];
     parts.push(0, 0, 0);
     for node in (1..selves.len()).filter(|&node| needed[node]) {
         let string = calls.names()[node];
         let name = &mut names[string as usize];
         if *name == ABSENT {
-            *name = parts.names.push(symbols.strings.text(string));
+            *name = parts.names.push(symbols.text(string));
         }
         ids[node] = parts.push(ids[calls.parents()[node] as usize], *name, selves[node]);
     }

@@ -61,14 +61,6 @@ impl Stacks {
         self.locations[id as usize]
     }
 
-    /// Locations from the leaf to the root.
-    pub(crate) fn frames(&self, id: StacktraceId) -> impl Iterator<Item = LocationId> {
-        std::iter::successors((id != 0).then_some(id), |&node| {
-            Some(self.parent(node)).filter(|&parent| parent != 0)
-        })
-        .map(|node| self.location(node))
-    }
-
     /// Found by its hash alone: with a secret 64-bit key, a million stack traces collide with a chance of 3 in 10⁸.
     pub(crate) fn find(&self, hash: u64) -> Option<StacktraceId> {
         self.index

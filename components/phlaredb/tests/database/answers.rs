@@ -55,7 +55,7 @@ fn the_merged_pprof_has_the_same_total_and_valid_references() {
     for max_nodes in [0, 1, 10, 100] {
         let mut query = merge(CPU, "{}");
         query.max_nodes = max_nodes;
-        let profile = fixture.database.select_pprof(&query);
+        let profile = fixture.database.view().select_pprof(&query).unwrap();
         let total: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
         assert_eq!(total, fixture.total(CPU, "{}"), "max_nodes {max_nodes}");
         assert_eq!(profile.string_table[0], "");
@@ -83,7 +83,9 @@ fn time_series_and_flame_graph_agree() {
     };
     let found = fixture
         .database
-        .select_series(&series(CPU, "{}", range, &["service_name"]));
+        .view()
+        .select_series(&series(CPU, "{}", range, &["service_name"]))
+        .unwrap();
     let value = sum_by_hand(GO_CPU, 1) as f64;
     let expected: Vec<_> = (0..4).map(|i| (T0_MS + i * 1000, value)).collect();
     assert_eq!(found.len(), 1);
@@ -92,7 +94,7 @@ fn time_series_and_flame_graph_agree() {
     let mut query = merge(CPU, "{}");
     query.range = range;
     assert_eq!(
-        fixture.database.select_tree(&query).total() as f64,
+        fixture.database.view().select_tree(&query).unwrap().total() as f64,
         4.0 * value
     );
 }
@@ -102,7 +104,11 @@ fn a_call_site_keeps_only_what_is_below_it() {
     let directory = tempfile::tempdir().unwrap();
     let fixture = open(directory.path());
     fixture.push(GO_CPU, "process_cpu", "cart", T0_MS);
-    let whole = fixture.database.select_tree(&merge(CPU, "{}"));
+    let whole = fixture
+        .database
+        .view()
+        .select_tree(&merge(CPU, "{}"))
+        .unwrap();
     let roots: Vec<_> = whole
         .nodes()
         .filter(|node| node.index != 0 && node.parent == 0)
@@ -112,14 +118,17 @@ fn a_call_site_keeps_only_what_is_below_it() {
         let mut query = merge(CPU, "{}");
         query.call_site = vec![name.clone()];
         assert_eq!(
-            fixture.database.select_tree(&query).total(),
+            fixture.database.view().select_tree(&query).unwrap().total(),
             total,
             "{name}"
         );
     }
     let mut query = merge(CPU, "{}");
     query.call_site = vec!["nowhere".to_owned()];
-    assert_eq!(fixture.database.select_tree(&query).total(), 0);
+    assert_eq!(
+        fixture.database.view().select_tree(&query).unwrap().total(),
+        0
+    );
 }
 
 #[test]
@@ -128,7 +137,13 @@ fn metadata_follows_selectors_and_times() {
     let fixture = open(directory.path());
     fixture.push(GO_CPU, "process_cpu", "cart", T0_MS);
     fixture.push(JAVA_CPU, "process_cpu", "orders", T0_MS + 60_000);
-    let services = |query: &MetadataQuery| fixture.database.label_values("service_name", query);
+    let services = |query: &MetadataQuery| {
+        fixture
+            .database
+            .view()
+            .label_values("service_name", query)
+            .unwrap()
+    };
     assert_eq!(services(&everything()), ["cart", "orders"]);
     let late = MetadataQuery {
         selectors: Vec::new(),
@@ -144,18 +159,30 @@ fn metadata_follows_selectors_and_times() {
     };
     assert_eq!(services(&cart), ["cart"]);
     assert_eq!(
-        fixture.database.label_names(&cart),
+        fixture.database.view().label_names(&cart).unwrap(),
         ["__name__", "__profile_type__", "service_name"]
     );
     let names = ["service_name".to_owned()];
-    assert_eq!(fixture.database.series(&names, &everything()).len(), 2);
-    let analysis = fixture.database.analyze(&AnalyzeQuery {
-        profile_type: None,
-        selector: Selector::all(),
-        range: TimeRange {
-            start_ms: T0_MS,
-            end_ms: T0_MS,
-        },
-    });
+    assert_eq!(
+        fixture
+            .database
+            .view()
+            .series(&names, &everything())
+            .unwrap()
+            .len(),
+        2
+    );
+    let analysis = fixture
+        .database
+        .view()
+        .analyze(&AnalyzeQuery {
+            profile_type: None,
+            selector: Selector::all(),
+            range: TimeRange {
+                start_ms: T0_MS,
+                end_ms: T0_MS,
+            },
+        })
+        .unwrap();
     assert_eq!((analysis.series, analysis.profiles), (2, 2));
 }

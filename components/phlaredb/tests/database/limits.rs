@@ -30,7 +30,9 @@ fn a_series_above_the_limit_is_refused_until_others_are_idle() {
         "{error}"
     );
     assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
-    push("a").unwrap();
+    fixture
+        .append(GO_CPU, "process_cpu", "a", T0_MS + 1, 4)
+        .unwrap();
     fixture.clock.advance(Duration::from_secs(601));
     push("c").unwrap();
     assert_eq!(

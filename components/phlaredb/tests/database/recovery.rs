@@ -55,7 +55,12 @@ fn everything_acknowledged_comes_back_the_same() {
     };
     assert_eq!(stats(&second), stats(&first));
     let lines = |fixture: &crate::support::Fixture| {
-        fixture.database.select_tree(&merge(CPU, "{}")).collapsed()
+        fixture
+            .database
+            .view()
+            .select_tree(&merge(CPU, "{}"))
+            .unwrap()
+            .collapsed()
     };
     assert_eq!(lines(&second), lines(&first));
     // A third life, after the second wrote to a segment of its own.
@@ -126,7 +131,11 @@ fn damage_in_the_middle_keeps_totals_exact() {
     assert!(second.recovery.wal.damage[0].set_aside.is_some());
     assert_eq!(second.total(CPU, r#"{service_name="other"}"#), 2 * one);
     assert_eq!(second.total(CPU, r#"{service_name="cart"}"#), 0);
-    let tree = second.database.select_tree(&merge(CPU, "{}"));
+    let tree = second
+        .database
+        .view()
+        .select_tree(&merge(CPU, "{}"))
+        .unwrap();
     assert!(
         tree.nodes().any(|node| node.name.contains("symbols lost")),
         "{}",

@@ -122,7 +122,9 @@ impl Fixture {
     /// Sum of the values of a type over all time, as the flame graph says it.
     pub(crate) fn total(&self, profile_type: &str, selector: &str) -> i64 {
         self.database
+            .view()
             .select_tree(&merge(profile_type, selector))
+            .unwrap()
             .total()
     }
 }

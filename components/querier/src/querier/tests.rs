@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use phlare_model::{Aggregation, ErrorKind, ManualClock, Selector};
-use phlare_phlaredb::{Append, Config, Dependencies, MemoryBudget, PartitionId, Row, wal};
+use phlare_phlaredb::{
+    Append, Config, Database, Dependencies, MemoryBudget, PartitionId, Row, wal,
+};
 use phlare_pprof::{Options, Seed, Workspace};
 use phlare_proto::google::v1::{Function, Line, Location, Sample, ValueType};
 use phlare_server::Registry;
@@ -17,11 +19,11 @@ const TIME_MS: i64 = 1_767_225_600_000;
 struct One(Arc<Database>);
 
 impl Source for One {
-    fn database(&self, tenant: &TenantId) -> Result<Option<Arc<Database>>, Status> {
+    fn view(&self, tenant: &TenantId, _: Option<TimeRange>) -> Result<View, Status> {
         match tenant.as_str() {
-            "a" => Ok(Some(Arc::clone(&self.0))),
+            "a" => Ok(self.0.view()),
             "starting" => Err(Status::new(ErrorKind::Unavailable, "logs are read back")),
-            _ => Ok(None),
+            _ => Ok(View::default()),
         }
     }
 }
@@ -108,6 +110,7 @@ async fn querier(directory: &tempfile::TempDir) -> Querier {
     let offload = Offload::new("test", 1, 8, &server).unwrap();
     Querier::new(
         Arc::new(One(Arc::new(filled(directory.path()).await))),
+        offload.clone(),
         offload,
         Metrics::default(),
     )
