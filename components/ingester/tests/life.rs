@@ -63,7 +63,9 @@ fn services(ingester: &Ingester, tenant: &str) -> Vec<String> {
     };
     let database = ingester.database(&TenantId::parse(tenant).unwrap());
     database.map_or_else(Vec::new, |database| {
-        database.label_values(names::SERVICE_NAME, &everything)
+        database
+            .view()
+            .label_values(names::SERVICE_NAME, &everything)
     })
 }
 
