@@ -66,6 +66,7 @@ fn services(ingester: &Ingester, tenant: &str) -> Vec<String> {
         database
             .view()
             .label_values(names::SERVICE_NAME, &everything)
+            .unwrap()
     })
 }
 
