@@ -14,6 +14,7 @@ pub mod symbols;
 pub mod symdb;
 #[cfg(test)]
 mod testdata;
+pub mod tsdb;
 
 pub use error::Error;
 pub use files::{Files, LocalFiles, MemoryFiles};
