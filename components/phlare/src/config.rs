@@ -52,33 +52,10 @@ pub(crate) struct Config {
     pub(crate) limits: phlare_tenancy::Limits,
 
     #[command(flatten)]
-    pub(crate) storage: Storage,
+    pub(crate) storage: phlare_bucket::Config,
 
     #[command(flatten)]
     pub(crate) self_profiling: SelfProfiling,
-}
-
-/// Where blocks go; YAML section `storage`, flags `-storage.*`.
-#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
-#[group(skip)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Storage {
-    /// Kind of object store; `filesystem` is a directory.
-    #[arg(long = "storage.backend", value_name = "KIND")]
-    pub(crate) backend: String,
-
-    #[command(flatten)]
-    pub(crate) filesystem: Filesystem,
-}
-
-/// The object store that is a directory.
-#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
-#[group(skip)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Filesystem {
-    /// The directory.
-    #[arg(long = "storage.filesystem.dir", value_name = "DIR")]
-    pub(crate) dir: PathBuf,
 }
 
 /// The process profiles itself; YAML section `self_profiling`, flags `-self-profiling.*`.
@@ -116,25 +93,8 @@ impl Default for Config {
             ingester: phlare_ingester::Config::default(),
             pyroscopedb: phlare_phlaredb::Config::default(),
             limits: phlare_tenancy::Limits::default(),
-            storage: Storage::default(),
+            storage: phlare_bucket::Config::default(),
             self_profiling: SelfProfiling::default(),
-        }
-    }
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self {
-            backend: "filesystem".to_owned(),
-            filesystem: Filesystem::default(),
-        }
-    }
-}
-
-impl Default for Filesystem {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::from("./data/bucket"),
         }
     }
 }
@@ -168,8 +128,6 @@ pub(crate) enum Error {
     },
     #[error("`target` is {0:?}: this program runs {known}", known = TARGETS.join(", "))]
     Target(String),
-    #[error("`storage.backend` is {0:?}: this version knows `filesystem`")]
-    Backend(String),
     #[error("`self_profiling.tenant_id`: {0}")]
     SelfProfilingTenant(phlare_model::TenantError),
     #[error("`self_profiling.interval` is {}: between 1s and 10m", phlare_model::time::format_duration(*.0))]
@@ -180,6 +138,8 @@ pub(crate) enum Error {
     Distributor(#[from] phlare_distributor::ConfigError),
     #[error(transparent)]
     Limits(#[from] phlare_tenancy::LimitsError),
+    #[error(transparent)]
+    Storage(#[from] phlare_bucket::ConfigError),
 }
 
 impl Config {
@@ -192,9 +152,6 @@ impl Config {
         {
             return Err(Error::Target(unknown.clone()));
         }
-        if self.storage.backend != "filesystem" {
-            return Err(Error::Backend(self.storage.backend.clone()));
-        }
         self.self_profiling.tenant()?;
         let interval = self.self_profiling.interval;
         if interval < Duration::from_secs(1) || interval > Duration::from_secs(600) {
@@ -203,6 +160,7 @@ impl Config {
         self.server.validate()?;
         self.distributor.validate()?;
         self.limits.validate()?;
+        self.storage.validate()?;
         Ok(())
     }
 

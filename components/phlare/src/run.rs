@@ -1,10 +1,10 @@
 //! Start and stop: components in the order of their dependencies, and back.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use phlare_bucket::Bucket;
 use phlare_distributor::Distributor;
 use phlare_ingester::Ingester;
 use phlare_model::{Clock, SystemClock};
@@ -35,27 +35,12 @@ const READING_THREADS: usize = 16;
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     logging::begin(&config.server);
-    check_bucket(&config.storage.filesystem.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
         .build()
         .context("start the threads of the server")?;
     runtime.block_on(serve(config))
-}
-
-/// Blocks will go there: whether that is possible is known at the start, not hours later.
-fn check_bucket(directory: &Path) -> anyhow::Result<()> {
-    let probe = directory.join(".phlare-write-check");
-    std::fs::create_dir_all(directory)
-        .and_then(|()| std::fs::write(&probe, b""))
-        .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| {
-            format!(
-                "directory {} (`-storage.filesystem.dir`)",
-                directory.display()
-            )
-        })
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
@@ -66,7 +51,13 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if config.show_banner {
         ui::welcome(config, address);
     }
-    info!(%address, version = env!("CARGO_PKG_VERSION"), target = config.target.join(","), "started");
+    info!(
+        %address,
+        bucket = %system.bucket,
+        version = env!("CARGO_PKG_VERSION"),
+        target = config.target.join(","),
+        "started"
+    );
 
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -107,6 +98,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 
 /// The components, connected.
 struct System {
+    bucket: Bucket,
     ingester: Arc<Ingester>,
     server: Server,
     profiler: Profiler,
@@ -117,6 +109,9 @@ impl System {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut registry = Registry::default();
         let metrics = phlare_server::Metrics::register(&mut registry);
+        let bucket_metrics = phlare_bucket::Metrics::register(&mut registry);
+        // First, because a directory that cannot be written to is better known at the start than hours later.
+        let bucket = Bucket::open(&config.storage, &bucket_metrics)?;
         let offload = Offload::new(
             "cpu",
             config.server.cpu_threads,
@@ -203,6 +198,7 @@ impl System {
             slow_routes,
         };
         Ok(Self {
+            bucket,
             ingester,
             server: Server::new(config.server.clone(), parts),
             profiler,

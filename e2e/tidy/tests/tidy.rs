@@ -11,8 +11,10 @@ const LADDER: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("components/pprof", &["proto"]),
     ("components/model", &["proto"]),
+    ("components/bucket", &["model"]),
+    ("components/block", &["model"]),
     ("components/formats", &["model", "pprof", "proto"]),
-    ("components/phlaredb", &["model", "pprof", "proto"]),
+    ("components/phlaredb", &["block", "model", "pprof", "proto"]),
     ("components/tenancy", &["model"]),
     ("components/server", &["model", "proto", "tenancy"]),
     (

@@ -1,0 +1,6 @@
+//! Buckets against stores that run: every store must behave alike, and say what is wrong when it does not.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod conformance;
+mod here;
+mod s3;
