@@ -4,7 +4,9 @@
 //! implements [`Files`]. Format: blocks.md.
 
 pub mod bucket_index;
+mod delta;
 mod error;
+mod fields;
 mod files;
 mod id;
 mod json;
@@ -12,6 +14,8 @@ pub mod marks;
 pub mod meta;
 pub mod symbols;
 pub mod symdb;
+mod table;
+mod tail;
 #[cfg(test)]
 mod testdata;
 pub mod tsdb;

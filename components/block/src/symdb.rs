@@ -3,6 +3,19 @@
 //! Reads all generations: the Parquet tables of the first blocks, symdb formats 1, 2 and 3. Writes format 2, which
 //! upstream reads. Format: blocks.md 4.
 
+mod check;
+mod chunk;
+mod columns;
+mod index;
 mod layout;
+mod reader;
+mod sections;
+mod stacks;
+mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
+mod writer;
 
 pub use layout::Layout;
+pub use reader::Reader;
+pub use writer::Writer;
