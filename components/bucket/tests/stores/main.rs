@@ -2,5 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod conformance;
+mod faults;
+mod faulty;
 mod here;
+mod identities;
 mod s3;
+mod uploads;
