@@ -60,7 +60,6 @@ struct Name {
 }
 
 /// Entries of one name, not yet read.
-#[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     reader: Reader<'a>,
     left: u32,
@@ -91,12 +90,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl Values<'_> {
-    pub(super) fn count(&self) -> usize {
-        self.left as usize
-    }
-}
-
 impl<'a> Iterator for Values<'a> {
     type Item = Entry<'a>;
 
@@ -105,7 +98,13 @@ impl<'a> Iterator for Values<'a> {
         self.left = self.left.checked_sub(1)?;
         Entry::read(&mut self.reader)
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
 }
+
+impl ExactSizeIterator for Values<'_> {}
 
 impl Table {
     /// Reads all entries and checks their order. O(entries).

@@ -47,10 +47,10 @@ impl Index {
                 None => return Ok(Vec::new()),
             }
         }
-        by_values.sort_by_key(|(_, values)| values.count());
+        by_values.sort_by_key(|(_, values)| values.len());
         let mut filters = Vec::new();
         for (matcher, values) in by_values {
-            if found.is_worth_filtering(values) {
+            if found.is_worth_filtering(&values) {
                 filters.push(matcher);
             } else if matcher.matches_empty() {
                 found.remove(&self.lists_where(values, |value| !matcher.matches(value))?)?;

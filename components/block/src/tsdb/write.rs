@@ -1,10 +1,12 @@
 //! Writes an index, byte for byte as upstream does.
 
+mod pairs;
+
 use std::io::{self, BufWriter, Write};
 
 use crc_fast::crc32_iscsi;
-use hashbrown::HashMap;
 
+use self::pairs::{Pairs, Postings};
 use super::SeriesEntry;
 use super::series::ALIGNMENT;
 use super::toc::{HEADER, Toc};
@@ -16,7 +18,7 @@ pub(super) const FINGERPRINT_STEP: u32 = 1024;
 /// Writes the index of `series` to `out`; `name` names it in errors. Returns the number of bytes. Label sets ascend, so
 /// none comes twice; names are not empty; `min_ns` is not after `max_ns`.
 ///
-/// O(labels of all series); memory for 8 bytes of each of these, and for each label name with value.
+/// O(labels of all series + labels with values × log); 8 bytes of memory for each of the former, 100 for each of the latter.
 ///
 /// # Errors
 /// [`Error::Unwritable`] if `series` are not as they should be, [`Error::Full`], [`Error::Write`].
@@ -55,99 +57,6 @@ fn bounds(series: &[SeriesEntry]) -> (i64, i64) {
     let from = series.iter().map(|entry| entry.min_ns).min();
     let through = series.iter().map(|entry| entry.max_ns).max();
     (from.unwrap_or_default(), through.unwrap_or_default())
-}
-
-/// All label names with values, each once, in order, and which of them each series has.
-struct Pairs<'a> {
-    /// All names and values, each once, in order.
-    symbols: Vec<&'a str>,
-    /// By pair: name, value and their symbols.
-    pairs: Vec<Pair<'a>>,
-    /// By pair: how many series have it.
-    counts: Vec<u32>,
-    /// The pairs of all series, one after the other.
-    of_series: Vec<u32>,
-}
-
-#[derive(Clone, Copy)]
-struct Pair<'a> {
-    name: &'a str,
-    value: &'a str,
-    symbols: (u32, u32),
-}
-
-impl<'a> Pairs<'a> {
-    fn collect(series: &'a [SeriesEntry], file: &str) -> Result<Self, Error> {
-        check(series, file)?;
-        let mut ids: HashMap<(&str, &str), u32> = HashMap::new();
-        let mut of_series = Vec::new();
-        for entry in series {
-            for pair in &entry.labels {
-                let next = ids.len() as u32;
-                of_series.push(*ids.entry(pair).or_insert(next));
-            }
-        }
-        full_above(ids.len(), u32::MAX as usize, "labels")?;
-        let mut sorted: Vec<_> = ids.into_iter().collect();
-        sorted.sort_unstable();
-        let mut ranks = vec![0; sorted.len()];
-        for (rank, &(_, id)) in sorted.iter().enumerate() {
-            ranks[id as usize] = rank as u32;
-        }
-        let mut counts = vec![0; sorted.len()];
-        for id in &mut of_series {
-            *id = ranks[*id as usize];
-            counts[*id as usize] += 1;
-        }
-        let symbols = symbols(&sorted);
-        let symbol = |text: &str| symbols.partition_point(|&symbol| symbol < text) as u32;
-        let mut pairs: Vec<Pair<'_>> = Vec::with_capacity(sorted.len());
-        for &((name, value), _) in &sorted {
-            let name_symbol = match pairs.last() {
-                Some(last) if last.name == name => last.symbols.0,
-                _ => symbol(name),
-            };
-            pairs.push(Pair {
-                name,
-                value,
-                symbols: (name_symbol, symbol(value)),
-            });
-        }
-        Ok(Self {
-            symbols,
-            pairs,
-            counts,
-            of_series,
-        })
-    }
-}
-
-fn symbols<'a>(pairs: &[((&'a str, &'a str), u32)]) -> Vec<&'a str> {
-    let mut symbols: Vec<_> = pairs.iter().map(|&((_, value), _)| value).collect();
-    symbols.extend(pairs.iter().map(|&((name, _), _)| name));
-    symbols.sort_unstable();
-    symbols.dedup();
-    symbols
-}
-
-fn check(series: &[SeriesEntry], file: &str) -> Result<(), Error> {
-    let unwritable = |at: usize, problem: &str| Error::Unwritable {
-        file: file.to_owned(),
-        problem: format!("series {at} {problem}"),
-    };
-    full_above(series.len(), u32::MAX as usize, "series")?;
-    for (at, entry) in series.iter().enumerate() {
-        if at > 0 && entry.labels <= series[at - 1].labels {
-            return Err(unwritable(at, "does not come after the one before"));
-        }
-        if entry.min_ns > entry.max_ns {
-            return Err(unwritable(at, "ends before it begins"));
-        }
-        if entry.labels.iter().any(|(name, _)| name.is_empty()) {
-            return Err(unwritable(at, "has a label without a name"));
-        }
-    }
-    Ok(())
 }
 
 fn full_above(count: usize, limit: usize, table: &'static str) -> Result<(), Error> {
@@ -225,23 +134,21 @@ impl<W: Write> Output<'_, W> {
             &mut fingerprints,
             (series.len() as u32).div_ceil(FINGERPRINT_STEP),
         );
-        let mut of_series = pairs.of_series.iter();
         let (mut body, mut length) = (Vec::new(), Vec::new());
         for (ordinal, entry) in series.iter().enumerate() {
             self.align(ALIGNMENT)?;
             let place = self.at / ALIGNMENT;
             full_above(place, u32::MAX as usize, "series")?;
             postings.all.push(place as u32);
-            let fingerprint = entry.labels.fingerprint().get();
+            let (fingerprint, pairs_here) = pairs.of(ordinal);
             if (ordinal as u32).is_multiple_of(FINGERPRINT_STEP) {
                 fingerprints.extend_from_slice(&(place as u64).to_be_bytes());
                 fingerprints.extend_from_slice(&fingerprint.to_be_bytes());
             }
-            let labels = entry.labels.len();
             body.clear();
             body.extend_from_slice(&fingerprint.to_be_bytes());
-            put_uvarint(&mut body, labels as u64);
-            for &pair in of_series.by_ref().take(labels) {
+            put_uvarint(&mut body, pairs_here.len() as u64);
+            for &pair in pairs_here {
                 let (name, value) = pairs.pairs[pair as usize].symbols;
                 put_uvarint(&mut body, u64::from(name));
                 put_uvarint(&mut body, u64::from(value));
@@ -285,7 +192,6 @@ impl<W: Write> Output<'_, W> {
 
     /// Returns the table of postings.
     fn postings(&mut self, pairs: &Pairs<'_>, postings: &Postings) -> Result<Vec<u8>, Error> {
-        full_above(pairs.pairs.len(), u32::MAX as usize - 1, "labels")?;
         let mut table = Vec::new();
         put_u32(&mut table, pairs.pairs.len() as u32 + 1);
         self.list(&mut table, "", "", &postings.all)?;
@@ -313,43 +219,6 @@ impl<W: Write> Output<'_, W> {
             put_u32(&mut self.body, reference);
         }
         self.finish_section("series of a label")
-    }
-}
-
-/// References to series: all, and those of each pair.
-struct Postings {
-    all: Vec<u32>,
-    /// Those of the first pair, then those of the second …
-    lists: Vec<u32>,
-    /// By pair, where in `lists` its next one comes; in the end, where its list ends.
-    ends: Vec<usize>,
-}
-
-impl Postings {
-    fn new(series: usize, pairs: &Pairs<'_>) -> Self {
-        let starts = pairs.counts.iter().scan(0, |next, &count| {
-            let start = *next;
-            *next += count as usize;
-            Some(start)
-        });
-        Self {
-            all: Vec::with_capacity(series),
-            lists: vec![0; pairs.of_series.len()],
-            ends: starts.collect(),
-        }
-    }
-
-    fn add(&mut self, pair: u32) {
-        let end = &mut self.ends[pair as usize];
-        self.lists[*end] = self.all[self.all.len() - 1];
-        *end += 1;
-    }
-
-    /// The lists of all pairs.
-    fn lists(&self) -> impl Iterator<Item = &[u32]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let ranges = starts.zip(&self.ends);
-        ranges.map(|(start, &end)| &self.lists[start..end])
     }
 }
 
