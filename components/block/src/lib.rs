@@ -12,6 +12,7 @@ mod id;
 mod json;
 pub mod marks;
 pub mod meta;
+pub mod profiles;
 pub mod symbols;
 pub mod symdb;
 mod table;
