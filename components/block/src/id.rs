@@ -100,6 +100,12 @@ pub struct BlockIds {
     last: Option<Ulid>,
 }
 
+impl Default for BlockIds {
+    fn default() -> Self {
+        Self::random()
+    }
+}
+
 impl BlockIds {
     /// Ids that nobody can foretell, from the randomness of the operating system.
     #[must_use]

@@ -198,6 +198,16 @@ impl Profiles {
         Ok(details)
     }
 
+    /// The documentation link of a row; empty if there is none. No read.
+    #[must_use]
+    pub fn doc_url(&self, row_group: usize, row: u32) -> &str {
+        let group = self.footer.groups.get(row_group);
+        group.map_or("", |group| {
+            let row = group.first_row.saturating_add(u64::from(row));
+            self.footer.doc_urls.get(row)
+        })
+    }
+
     /// All of the rows of a range of the file, one after another. About `window_bytes` of pages are in memory at once;
     /// more if a page is larger.
     #[must_use]
