@@ -53,10 +53,20 @@ impl Options {
     /// If it ends, or is not ready in time; with its log.
     pub async fn start(self) -> anyhow::Result<Server> {
         let mut server = self.spawn()?;
-        match server.ready().await {
+        match server.up(true).await {
             Ok(()) => Ok(server),
             Err(error) => Err(error.context(format!("log of the server:\n{}", server.log()?))),
         }
+    }
+
+    /// Starts the server and waits until it listens, ready or not.
+    ///
+    /// # Errors
+    /// If it ends, or does not listen in time.
+    pub async fn listening(self) -> anyhow::Result<Server> {
+        let mut server = self.spawn()?;
+        server.up(false).await?;
+        Ok(server)
     }
 
     /// Starts the server and waits until it has ended, as it must when a setting is wrong. The text is what it wrote to
@@ -225,7 +235,8 @@ impl Server {
         Ok(())
     }
 
-    async fn ready(&mut self) -> anyhow::Result<()> {
+    /// Waits until it listens, and until it is ready if that is asked for.
+    async fn up(&mut self, ready: bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
@@ -235,11 +246,12 @@ impl Server {
                 self.url = address(&self.log()?)
                     .map(|address| format!("http://{address}"))
                     .unwrap_or_default();
-            } else if self
-                .client()?
-                .get("/ready")
-                .await
-                .is_ok_and(|reply| reply.status == 200)
+            } else if !ready
+                || self
+                    .client()?
+                    .get("/ready")
+                    .await
+                    .is_ok_and(|reply| reply.status == 200)
             {
                 return Ok(());
             }

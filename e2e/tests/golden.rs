@@ -60,7 +60,68 @@ async fn tenants_are_answered_as_recorded() -> anyhow::Result<()> {
     .await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_of_upstream_is_queried_as_recorded() -> anyhow::Result<()> {
+    replay_blocks("v3-golden", "v3-golden", "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overlapping_blocks_of_upstream_are_queried_as_recorded() -> anyhow::Result<()> {
+    replay_blocks("v3-compaction input", "v3-compaction", "input").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_block_of_upstream_is_queried_as_recorded() -> anyhow::Result<()> {
+    replay_blocks("v3-compaction output", "v3-compaction", "output").await
+}
+
+/// Replays the queries of a set of blocks on a server whose bucket holds `directory` of that set.
+async fn replay_blocks(name: &str, set: &str, directory: &str) -> anyhow::Result<()> {
+    let Some(shared) = shared::directory()? else {
+        return Ok(());
+    };
+    let set = shared.join("testdata/blocks").join(set);
+    let bucket = tempfile::tempdir()?;
+    let tenant = "anonymous";
+    copy(
+        &set.join(directory).join(tenant),
+        &bucket.path().join(tenant),
+    )?;
+    let options = Options::new()
+        .flag(&format!(
+            "-storage.filesystem.dir={}",
+            bucket.path().display()
+        ))
+        .flag("-querier.max-query-lookback=0s")
+        .flag("-querier.query-store-after=0s")
+        .flag("-blocks-storage.bucket-store.ignore-blocks-within=0s");
+    replay_file(name, &set.join("queries.json"), options).await
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(|| format!("list {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            // Not `copy`, which would keep the mode: fixtures may be read-only.
+            std::fs::write(target, std::fs::read(entry.path())?)?;
+        }
+    }
+    Ok(())
+}
+
 async fn replay(scenario: &str, options: Options) -> anyhow::Result<()> {
+    let Some(shared) = shared::directory()? else {
+        return Ok(());
+    };
+    let file = shared.join("golden").join(format!("{scenario}.json"));
+    replay_file(scenario, &file, options).await
+}
+
+async fn replay_file(scenario: &str, file: &Path, options: Options) -> anyhow::Result<()> {
     let Some(shared) = shared::directory()? else {
         return Ok(());
     };
@@ -68,15 +129,15 @@ async fn replay(scenario: &str, options: Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut server = options.start().await?;
-    let (url, name) = (server.url().to_owned(), scenario.to_owned());
-    let output = tokio::task::spawn_blocking(move || run(&shared, &url, &name)).await??;
-    compare(scenario, &output)?;
+    let (url, path) = (server.url().to_owned(), file.to_owned());
+    let output = tokio::task::spawn_blocking(move || run(&shared, &url, &path)).await??;
+    let name = file.file_name().unwrap_or_default();
+    compare(scenario, &name.to_string_lossy(), &output)?;
     server.stop_quiet(&["message=\"request failed\""]).await
 }
 
-fn run(shared: &Path, url: &str, scenario: &str) -> anyhow::Result<String> {
+fn run(shared: &Path, url: &str, file: &Path) -> anyhow::Result<String> {
     let golden = shared.join("golden");
-    let file = golden.join(format!("{scenario}.json"));
     let output = Command::new("python3")
         .arg("-B")
         .arg(golden.join("replay.py"))
@@ -99,7 +160,7 @@ fn run(shared: &Path, url: &str, scenario: &str) -> anyhow::Result<String> {
 }
 
 /// Every failed step is on the list, and every step on the list has failed.
-fn compare(scenario: &str, output: &str) -> anyhow::Result<()> {
+fn compare(scenario: &str, file: &str, output: &str) -> anyhow::Result<()> {
     let mut accepted: BTreeMap<String, bool> = BTreeMap::new();
     for difference in differences()?
         .into_iter()
@@ -112,7 +173,7 @@ fn compare(scenario: &str, output: &str) -> anyhow::Result<()> {
         );
         accepted.extend(difference.steps.into_iter().map(|step| (step, false)));
     }
-    let failure = format!("FAIL {scenario}.json: ");
+    let failure = format!("FAIL {file}: ");
     let mut unexpected = Vec::new();
     for step in output
         .lines()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use phlare_block::BlockId;
 use phlare_model::{Classify, ErrorKind, TenantId};
 
 /// Why the ingester does not start, or does not take a profile.
@@ -41,6 +42,28 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The disk of the data directory is nearly full.
+    #[error(
+        "the disk of {} has {free_bytes} bytes left, and {reserve_bytes} are kept for what was accepted: make room, or wait until blocks are uploaded and deleted", path.display()
+    )]
+    DiskFull {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes left.
+        free_bytes: u64,
+        /// Bytes below which profiles are refused.
+        reserve_bytes: u64,
+    },
+    /// Blocks could not be uploaded.
+    #[error("upload block {block} of tenant {tenant}")]
+    Upload {
+        /// Whose block.
+        tenant: TenantId,
+        /// The block.
+        block: BlockId,
+        /// What failed.
+        source: phlare_bucket::Error,
+    },
     /// The tenant's database refuses or fails.
     #[error(transparent)]
     Database(#[from] phlare_phlaredb::Error),
@@ -52,8 +75,9 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Database(error) => error.reason(),
-            Self::Tenants { .. } => "ingest_limit_reached",
+            Self::Tenants { .. } | Self::DiskFull { .. } => "ingest_limit_reached",
             Self::Directory { .. }
+            | Self::Upload { .. }
             | Self::InUse { .. }
             | Self::Starting { .. }
             | Self::Stopping => "unknown",
@@ -66,6 +90,8 @@ impl Classify for Error {
         match self {
             Self::Directory { .. }
             | Self::InUse { .. }
+            | Self::DiskFull { .. }
+            | Self::Upload { .. }
             | Self::Starting { .. }
             | Self::Stopping => ErrorKind::Unavailable,
             Self::Tenants { .. } => ErrorKind::ResourceExhausted,
@@ -77,8 +103,10 @@ impl Classify for Error {
         match self {
             Self::Directory { .. }
             | Self::InUse { .. }
+            | Self::Upload { .. }
             | Self::Starting { .. }
             | Self::Stopping => Some(Duration::from_secs(5)),
+            Self::DiskFull { .. } => Some(Duration::from_secs(30)),
             Self::Tenants { .. } => None,
             Self::Database(error) => error.retry_after(),
         }

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
+use phlare_bucket::Bucket;
 use phlare_model::TenantId;
 use phlare_phlaredb::{Append, Commit, Database};
 use phlare_tenancy::Overrides;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::databases::Databases;
 use crate::directory::DataDirectory;
+use crate::disk::Space;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::shipper::{Shipper, Uploads};
+use crate::storage::Signals;
 
 /// What an ingester needs.
 #[derive(Clone, Debug)]
@@ -23,16 +28,23 @@ pub struct Dependencies {
     pub metrics: Metrics,
     /// What its databases share.
     pub databases: phlare_phlaredb::Dependencies,
+    /// Where blocks go.
+    pub bucket: Bucket,
+    /// Who hears of uploads.
+    pub uploads: Arc<dyn Uploads>,
 }
 
 /// Holds the databases of all tenants.
 #[derive(Debug)]
 pub struct Ingester {
     config: Config,
-    storage: phlare_phlaredb::Config,
-    dependencies: Dependencies,
+    pub(crate) storage: phlare_phlaredb::Config,
+    pub(crate) dependencies: Dependencies,
     directory: DataDirectory,
-    databases: Databases,
+    pub(crate) databases: Databases,
+    pub(crate) shipper: Shipper,
+    pub(crate) signals: Signals,
+    pub(crate) space: ArcSwap<Space>,
     /// Tenants whose log is not replayed yet; `usize::MAX` until they are counted.
     remaining: AtomicUsize,
     stopping: AtomicBool,
@@ -57,7 +69,14 @@ impl Ingester {
             .metrics
             .head_max_bytes
             .set(gauge(dependencies.databases.budget.limit()));
+        let shipper = Shipper::new(
+            dependencies.bucket.clone(),
+            Arc::clone(&dependencies.uploads),
+        );
         Ok(Self {
+            shipper,
+            signals: Signals::default(),
+            space: ArcSwap::default(),
             config,
             storage,
             dependencies,
@@ -111,6 +130,7 @@ impl Ingester {
     /// What [`Error`] lists; nothing was stored then.
     pub fn append(&self, tenant: &TenantId, append: &Append<'_>) -> Result<Commit, Error> {
         self.check_ready()?;
+        self.check_disk()?;
         let limits = self.dependencies.overrides.limits(tenant);
         let max_series = smallest_limit(
             limits.max_local_series_per_tenant,
@@ -138,12 +158,17 @@ impl Ingester {
         self.databases.get(tenant)
     }
 
-    /// Refuses further profiles, and closes all logs. Blocks.
+    /// Refuses further profiles, cuts all heads and closes all logs. Blocks. What cannot be cut stays in its log.
     ///
     /// # Errors
     /// The first log that could not be closed; all are tried.
     pub fn stop(&self) -> Result<(), Error> {
         self.stopping.store(true, Ordering::Release);
+        for database in self.databases.all() {
+            if let Err(failure) = database.cut() {
+                warn!(tenant = %database.tenant(), error = %failure, "head not cut, its log is kept");
+            }
+        }
         let mut first = Ok(());
         for database in self.databases.all() {
             if let Err(failure) = database.close() {

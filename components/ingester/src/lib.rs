@@ -6,11 +6,15 @@
 mod config;
 mod databases;
 mod directory;
+mod disk;
 mod error;
 mod ingester;
 mod metrics;
+mod shipper;
+mod storage;
 
 pub use config::Config;
 pub use error::Error;
 pub use ingester::{Dependencies, Ingester};
 pub use metrics::Metrics;
+pub use shipper::Uploads;

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use phlare_ingester::{Config, Dependencies, Error, Ingester, Metrics};
+use phlare_bucket::Bucket;
+use phlare_ingester::{Config, Dependencies, Error, Ingester, Metrics, Uploads};
 use phlare_model::labels::{Labels, names};
 use phlare_model::query::MetadataQuery;
 use phlare_model::{Classify, ErrorKind, ManualClock, TenantId};
-use phlare_phlaredb::{Append, MemoryBudget, PartitionId, Row, wal};
+use phlare_phlaredb::{Append, BlockCache, MemoryBudget, PartitionId, Row, wal};
 use phlare_pprof::{Options, Seed, Workspace};
 use phlare_tenancy::{Limits, Overrides};
 use uuid::Uuid;
@@ -28,9 +29,20 @@ fn ingester(directory: &std::path::Path, max_tenants: usize) -> Result<Ingester,
             budget: Arc::new(MemoryBudget::new(0)),
             committer: wal::Committer::new(1),
             seed: Seed::new(1, 2),
+            cache: BlockCache::new(1 << 20),
+            ids: Arc::default(),
         },
+        bucket: Bucket::memory(&phlare_bucket::Metrics::default()),
+        uploads: Arc::new(Nobody),
     };
     Ingester::new(Config { max_tenants }, storage, dependencies)
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl Uploads for Nobody {
+    fn uploaded(&self, _: &TenantId, _: phlare_block::Meta) {}
 }
 
 fn push(ingester: &Ingester, tenant: &str) -> Result<(), Error> {

@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use phlare_block::Meta;
 use phlare_distributor::{Durable, Ingest, Refused};
-use phlare_ingester::Ingester;
+use phlare_ingester::{Ingester, Uploads};
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
-use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_model::{Clock, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
 use phlare_phlaredb::{Append, View};
 use phlare_proto::google::v1::Profile;
 use phlare_querier::{Querier, Source};
 use phlare_query_frontend::Answer;
 use phlare_server::Status;
+use phlare_store_gateway::StoreGateway;
 
 /// The ingester of this process.
 #[derive(Clone, Debug)]
@@ -40,12 +43,44 @@ impl Ingest for LocalIngester {
     }
 }
 
-impl Source for LocalIngester {
-    /// Answers without what is still being replayed would have gaps: until all is there, there is none.
-    fn view(&self, tenant: &TenantId, _: Option<TimeRange>) -> Result<View, Status> {
-        self.0.check_ready()?;
-        let database = self.0.database(tenant);
-        Ok(database.map(|database| database.view()).unwrap_or_default())
+/// Uploads of this process are seen by its queries at once.
+#[derive(Debug)]
+pub(crate) struct NewBlocks(pub(crate) Arc<StoreGateway>);
+
+impl Uploads for NewBlocks {
+    fn uploaded(&self, tenant: &TenantId, meta: Meta) {
+        self.0.add(tenant, meta);
+    }
+}
+
+/// All that is stored: heads and local blocks of the ingester, and the bucket.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) ingester: Arc<Ingester>,
+    pub(crate) gateway: Arc<StoreGateway>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The bucket is asked for profiles older than this.
+    pub(crate) query_store_after: Duration,
+}
+
+impl Source for Stored {
+    /// Answers without what is still being replayed or listed would have gaps: until all is there, there is none.
+    fn view(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status> {
+        self.ingester.check_ready()?;
+        // The bucket first: what is cut and uploaded in between is in both views, and not in neither.
+        let mut blocks = self.gateway.blocks(tenant, range)?;
+        if !self.query_store_after.is_zero() {
+            let after_ms = i64::try_from(self.query_store_after.as_millis()).unwrap_or(i64::MAX);
+            let newest_ms = (self.clock.now_ns() / 1_000_000).saturating_sub(after_ms);
+            blocks.retain(|block| block.meta().min_ms <= newest_ms);
+        }
+        let database = self.ingester.database(tenant);
+        let view = database.map(|database| database.view()).unwrap_or_default();
+        let view = view.with_blocks(blocks);
+        Ok(match range {
+            Some(range) => view.within(range),
+            None => view,
+        })
     }
 }
 

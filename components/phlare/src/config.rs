@@ -49,6 +49,12 @@ pub(crate) struct Config {
     pub(crate) pyroscopedb: phlare_phlaredb::Config,
 
     #[command(flatten)]
+    pub(crate) querier: phlare_querier::Config,
+
+    #[command(flatten)]
+    pub(crate) store_gateway: phlare_store_gateway::Config,
+
+    #[command(flatten)]
     pub(crate) limits: phlare_tenancy::Limits,
 
     #[command(flatten)]
@@ -92,6 +98,8 @@ impl Default for Config {
             distributor: phlare_distributor::Config::default(),
             ingester: phlare_ingester::Config::default(),
             pyroscopedb: phlare_phlaredb::Config::default(),
+            querier: phlare_querier::Config::default(),
+            store_gateway: phlare_store_gateway::Config::default(),
             limits: phlare_tenancy::Limits::default(),
             storage: phlare_bucket::Config::default(),
             self_profiling: SelfProfiling::default(),
@@ -203,7 +211,13 @@ pub(crate) fn load(path: &Path, expand_env: bool) -> Result<Config, Error> {
 
 /// The targets, one a line; `*` marks what `all` consists of.
 pub(crate) fn modules() -> String {
-    let parts = ["distributor", "ingester", "querier", "query-frontend"];
+    let parts = [
+        "distributor",
+        "ingester",
+        "querier",
+        "query-frontend",
+        "store-gateway",
+    ];
     let parts = parts
         .iter()
         .map(|part| format!("{part} * (runs in `all`)\n"));

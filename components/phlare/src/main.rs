@@ -11,6 +11,7 @@ mod profiler;
 mod routes;
 mod run;
 mod self_profiling;
+mod storage;
 mod ui;
 mod yaml;
 

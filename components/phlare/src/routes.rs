@@ -6,9 +6,10 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use phlare_model::ErrorKind;
+use phlare_ingester::Ingester;
+use phlare_model::{ErrorKind, TenantId};
 use phlare_server::{Offload, Status};
 use prost::Message;
 use serde::Deserialize;
@@ -44,6 +45,43 @@ pub(crate) fn routes(config: &Config) -> Router {
             "/api/v1/status/buildinfo",
             get(async || Json(serde_json::json!({"status": "success", "data": build_info()}))),
         )
+}
+
+/// `POST /ingester/flush`: heads become blocks in the bucket now; `?tenant=` names one tenant.
+pub(crate) fn flush(ingester: Arc<Ingester>) -> Router {
+    Router::new()
+        .route("/ingester/flush", post(flush_now))
+        .with_state(ingester)
+}
+
+#[derive(Debug, Deserialize)]
+struct FlushQuery {
+    tenant: Option<String>,
+}
+
+async fn flush_now(
+    State(ingester): State<Arc<Ingester>>,
+    Query(asked): Query<FlushQuery>,
+) -> Result<Response, Status> {
+    let tenant = asked
+        .tenant
+        .map(|tenant| TenantId::parse(&tenant))
+        .transpose()
+        .map_err(|error| Status::invalid_argument(format!("`tenant`: {error}")))?;
+    let flushed = ingester.flush(tenant.as_ref()).await?;
+    let blocks: Vec<_> = flushed
+        .iter()
+        .map(|(tenant, meta)| {
+            serde_json::json!({
+                "tenant": tenant.as_str(),
+                "block": meta.id.to_string(),
+                "profiles": meta.stats.num_profiles,
+                "series": meta.stats.num_series,
+                "bytes": meta.total_bytes(),
+            })
+        })
+        .collect();
+    Ok(Json(serde_json::json!({ "blocks": blocks })).into_response())
 }
 
 const INDEX: &str = "<!doctype html>

@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use phlare_bucket::Bucket;
 use phlare_distributor::Distributor;
-use phlare_ingester::Ingester;
 use phlare_model::{Clock, SystemClock};
-use phlare_phlaredb::{MemoryBudget, wal};
 use phlare_pprof::Seed;
 use phlare_querier::Querier;
 use phlare_query_frontend::QueryFrontend;
@@ -24,6 +21,7 @@ use crate::adapters::{LocalIngester, LocalQuerier};
 use crate::config::Config;
 use crate::profiler::Profiler;
 use crate::self_profiling::SelfProfiling;
+use crate::storage::{Shared, Storage};
 use crate::{logging, routes, ui};
 
 /// Threads that serve sockets; computing has a pool of its own.
@@ -53,7 +51,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     }
     info!(
         %address,
-        bucket = %system.bucket,
+        bucket = %system.storage.bucket,
         version = env!("CARGO_PKG_VERSION"),
         target = config.target.join(","),
         "started"
@@ -65,7 +63,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         let pushing = system.self_profiling(config, &listener)?;
         tasks.spawn(pushing.run(shutdown.clone()));
     }
-    let ingester = Arc::clone(&system.ingester);
+    let ingester = Arc::clone(&system.storage.ingester);
+    let storing = CancellationToken::new();
+    system.storage.run(&mut tasks, &storing);
     let mut recovering = tokio::task::spawn_blocking(move || ingester.recover());
     let serving = system.server.run(listener, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
@@ -87,19 +87,16 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     };
     shutdown.cancel();
     serving.await;
+    storing.cancel();
     while tasks.join_next().await.is_some() {}
-    let ingester = system.ingester;
-    let stopped = tokio::task::spawn_blocking(move || ingester.stop())
-        .await
-        .context("close the logs")?;
+    let stopped = system.storage.stop().await;
     info!("stopped");
-    outcome.and(stopped.map_err(Into::into))
+    outcome.and(stopped)
 }
 
 /// The components, connected.
 struct System {
-    bucket: Bucket,
-    ingester: Arc<Ingester>,
+    storage: Storage,
     server: Server,
     profiler: Profiler,
 }
@@ -109,9 +106,6 @@ impl System {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut registry = Registry::default();
         let metrics = phlare_server::Metrics::register(&mut registry);
-        let bucket_metrics = phlare_bucket::Metrics::register(&mut registry);
-        // First, because a directory that cannot be written to is better known at the start than hours later.
-        let bucket = Bucket::open(&config.storage, &bucket_metrics)?;
         let offload = Offload::new(
             "cpu",
             config.server.cpu_threads,
@@ -120,53 +114,36 @@ impl System {
         )?;
         let reading = Offload::new("read", READING_THREADS, config.server.cpu_queue, &metrics)?;
         let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
-        let overrides = Overrides::fixed(config.limits.clone());
-        let seed = Seed::random();
-        let health = Health::new();
-
-        let ingester = Arc::new(Ingester::new(
-            config.ingester.clone(),
-            config.pyroscopedb.clone(),
-            phlare_ingester::Dependencies {
-                overrides: overrides.clone(),
-                metrics: phlare_ingester::Metrics::register(&mut registry),
-                databases: phlare_phlaredb::Dependencies {
-                    clock: Arc::clone(&clock),
-                    metrics: phlare_phlaredb::Metrics::register(&mut registry),
-                    budget: Arc::new(MemoryBudget::new(config.pyroscopedb.head_max_bytes)),
-                    committer: wal::Committer::default(),
-                    seed,
-                },
-            },
-        )?);
-        let checked = Arc::clone(&ingester);
-        health.register("ingester", move || {
-            checked.check_ready().map_err(|error| error.to_string())
-        });
-        let local = Arc::new(LocalIngester(Arc::clone(&ingester)));
+        let shared = Shared {
+            clock: Arc::clone(&clock),
+            seed: Seed::random(),
+            overrides: Overrides::fixed(config.limits.clone()),
+            health: Health::new(),
+        };
+        let storage = Storage::open(config, &shared, &mut registry)?;
 
         let distributor = Distributor::new(
             config.distributor.clone(),
             phlare_distributor::Dependencies {
-                replica: Arc::clone(&local) as Arc<dyn phlare_distributor::Ingest>,
-                overrides: overrides.clone(),
+                replica: Arc::new(LocalIngester(Arc::clone(&storage.ingester))),
+                overrides: shared.overrides.clone(),
                 offload: offload.clone(),
                 inbound: inbound.clone(),
                 clock: Arc::clone(&clock),
-                seed,
+                seed: shared.seed,
                 metrics: phlare_distributor::Metrics::register(&mut registry),
             },
         );
         let querier_metrics = phlare_querier::Metrics::register(&mut registry);
         let querier = LocalQuerier(Querier::new(
-            local,
+            Arc::new(storage.stored(config, &shared)),
             offload.clone(),
             reading,
             querier_metrics,
         ));
         let frontend = QueryFrontend::new(phlare_query_frontend::Deps {
             querier: Arc::new(querier),
-            overrides,
+            overrides: shared.overrides.clone(),
             clock: Arc::clone(&clock),
             offload: offload.clone(),
             metrics: phlare_query_frontend::Metrics::register(&mut registry),
@@ -179,7 +156,8 @@ impl System {
         let routes = Router::new()
             .merge(distributor.routes())
             .merge(frontend.routes())
-            .merge(routes::routes(config));
+            .merge(routes::routes(config))
+            .merge(routes::flush(Arc::clone(&storage.ingester)));
         let tenants = if config.multitenancy_enabled {
             TenantMode::Multi
         } else {
@@ -190,7 +168,7 @@ impl System {
             tenants,
             metrics,
             registry,
-            health,
+            health: shared.health,
             offload,
             inbound,
             rpc,
@@ -198,8 +176,7 @@ impl System {
             slow_routes,
         };
         Ok(Self {
-            bucket,
-            ingester,
+            storage,
             server: Server::new(config.server.clone(), parts),
             profiler,
         })

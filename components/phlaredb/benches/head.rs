@@ -12,7 +12,8 @@ use phlare_model::query::{MergeQuery, TimeRange};
 use phlare_model::selector::Selector;
 use phlare_model::{ManualClock, TenantId};
 use phlare_phlaredb::{
-    Append, Config, Database, Dependencies, MemoryBudget, Metrics, PartitionId, Row, WalSync, wal,
+    Append, BlockCache, Config, Database, Dependencies, MemoryBudget, Metrics, PartitionId, Row,
+    WalSync, wal,
 };
 use phlare_pprof::{Normalized, Options, Seed, Workspace};
 use uuid::Uuid;
@@ -35,6 +36,8 @@ fn open(directory: &std::path::Path) -> Database {
         budget: Arc::new(MemoryBudget::new(0)),
         committer: wal::Committer::new(1),
         seed: Seed::new(1, 2),
+        cache: BlockCache::new(0),
+        ids: Arc::default(),
     };
     let (database, _) =
         Database::open(directory, TenantId::anonymous(), &config, dependencies).unwrap();

@@ -17,6 +17,12 @@ pub(crate) struct ActiveSeries {
 }
 
 impl ActiveSeries {
+    /// The active series, and when each received its last profile.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesIndex, i64)> {
+        let seen = (0..).zip(self.seen_ns.iter().copied());
+        seen.filter(|&(_, seen_ns)| seen_ns != 0)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.active
     }

@@ -41,6 +41,23 @@ pub(crate) struct Placed<'a> {
 }
 
 impl Appender {
+    /// For the head that takes over: it knows the series that are active.
+    pub(crate) fn after(&self, old: &Head, new: &Head) -> Self {
+        let mut next = Self::default();
+        let old = old.index.read();
+        let mut index = new.index.write();
+        for (series, seen_ns) in self.active.iter() {
+            let Some(series) = old.series().get(series as usize) else {
+                continue;
+            };
+            let known = index.find(&series.labels);
+            if let Some(series) = known.or_else(|| index.insert(&series.labels)) {
+                next.active.touch(series, seen_ns);
+            }
+        }
+        next
+    }
+
     /// Forgets the previous profile and translates the stacks of the next one.
     pub(crate) fn begin(&mut self, head: &Head, profile: &Normalized<'_>) -> Result<(), Full> {
         self.ordered_group = None;

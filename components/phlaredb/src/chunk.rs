@@ -144,6 +144,10 @@ impl<'a> Samples<'a> {
         Some(body)
     }
 
+    pub(crate) fn has_traces(&self) -> bool {
+        self.flags & HAS_TRACES != 0
+    }
+
     pub(crate) fn has_spans(&self) -> bool {
         self.flags & HAS_SPANS != 0
     }
@@ -164,7 +168,7 @@ impl<'a> Samples<'a> {
                 sample.span_id = u64::from_le_bytes(take_optional(&mut rest)?);
             }
         }
-        if self.flags & HAS_TRACES != 0 {
+        if self.has_traces() {
             for sample in &mut samples {
                 sample.trace_id = take_optional(&mut rest)?;
             }

@@ -3,18 +3,26 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use phlare_block::BlockIds;
 use phlare_model::{Clock, TenantId};
 use phlare_pprof::Seed;
 use tracing::{info, warn};
 
 use crate::active::ActiveSeries;
 use crate::append::{self, Appender};
+use crate::baselines;
+use crate::block::{Block, BlockCache};
 use crate::budget::MemoryBudget;
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::cut::Frozen;
 use crate::error::Error;
 use crate::head::{Append, Head, Stats};
+use crate::local::Directories;
 use crate::metrics::Metrics;
 use crate::query::View;
 use crate::replay::{Replay, Replayed};
@@ -35,6 +43,10 @@ pub struct Dependencies {
     pub committer: wal::Committer,
     /// Key of content hashes: the one that profiles are normalised with.
     pub seed: Seed,
+    /// Pieces of blocks in memory.
+    pub cache: BlockCache,
+    /// Makes ids of blocks.
+    pub ids: Arc<Mutex<BlockIds>>,
 }
 
 /// What opening a database found in its log.
@@ -46,6 +58,8 @@ pub struct Recovery {
     pub lost_profiles: u64,
     /// What the log itself reports: cut tails, damaged parts.
     pub wal: wal::Recovery,
+    /// Blocks in the directory.
+    pub blocks: u64,
 }
 
 /// Resolves when what was appended survives as the settings promise.
@@ -76,18 +90,31 @@ impl fmt::Debug for Commit {
 /// The database of one tenant. O(1) locks held for microseconds, so all calls may run side by side.
 pub struct Database {
     tenant: TenantId,
-    head: Arc<Head>,
-    appender: Mutex<Writer>,
+    pub(crate) directories: Directories,
+    pub(crate) view: RwLock<View>,
+    /// Locked before `view`.
+    pub(crate) writer: Mutex<Writer>,
+    /// Locked for as long as a cut takes, before `writer`.
+    pub(crate) frozen: Mutex<Option<Frozen>>,
+    pub(crate) frozen_bytes: AtomicUsize,
+    pub(crate) first_segment: Mutex<SegmentId>,
+    /// Local blocks that new queries do not see and old ones may still read.
+    pub(crate) removed: Mutex<Vec<Arc<Block>>>,
     max_bytes: usize,
-    dependencies: Dependencies,
+    pub(crate) slot_ns: i64,
+    pub(crate) dependencies: Dependencies,
 }
 
-struct Writer {
-    appender: Appender,
-    wal: Wal,
-    segment: Option<SegmentId>,
+/// What appending changes.
+pub(crate) struct Writer {
+    pub(crate) head: Arc<Head>,
+    pub(crate) appender: Appender,
+    pub(crate) wal: Arc<Wal>,
+    pub(crate) segment: Option<SegmentId>,
+    /// When the head's first profile came.
+    pub(crate) since_ns: Option<i64>,
     /// What this head has reported to the shared figures.
-    reported: Stats,
+    pub(crate) reported: Stats,
 }
 
 impl fmt::Debug for Database {
@@ -109,21 +136,35 @@ impl Database {
         config: &Config,
         dependencies: Dependencies,
     ) -> Result<(Self, Recovery), Error> {
-        std::fs::create_dir_all(directory).map_err(|source| Error::Directory {
+        let directories = Directories::new(directory);
+        let failed = |source| Error::Directory {
             path: directory.to_owned(),
             source,
-        })?;
+        };
+        let found = directories.recover(&dependencies.cache).map_err(failed)?;
+        dependencies
+            .metrics
+            .blocks_set_aside
+            .inc_by(found.set_aside);
         let head = Head::new(dependencies.seed);
         let mut replay = Replay::new(&head);
-        let mut current = None;
         let mut full = None;
+        let checkpoint = found.checkpoint.as_ref();
+        if let Some(name) = checkpoint.and_then(|checkpoint| checkpoint.baselines.as_deref()) {
+            full = baselines::read(&directory.join(name), &mut replay)
+                .map_err(failed)?
+                .err();
+        }
+        let first_segment = checkpoint.map_or(SegmentId::new(1), Checkpoint::first_segment);
+        let mut current = None;
         let options = wal::Options {
             name: tenant.to_string(),
             committer: dependencies.committer.clone(),
             metrics: dependencies.metrics.wal.clone(),
+            first_segment,
             ..config.wal_options()
         };
-        let (wal, found) = Wal::open(&directory.join("wal"), options, &mut |segment, record| {
+        let (wal, log) = Wal::open(&directories.wal(), options, &mut |segment, record| {
             if current != Some(segment) {
                 current = Some(segment);
                 replay.begin_segment();
@@ -150,26 +191,41 @@ impl Database {
         let recovery = Recovery {
             profiles: replayed.profiles,
             lost_profiles: replayed.lost_profiles,
-            wal: found,
+            wal: log,
+            blocks: found.blocks.len() as u64,
         };
         let max_bytes = match config.head_max_bytes_per_tenant {
             0 => usize::MAX,
             limit => limit,
         };
+        let head = Arc::new(head);
+        let now_ns = dependencies.clock.now_ns();
         let writer = Writer {
+            head: Arc::clone(&head),
             appender: Appender::default(),
-            wal,
+            wal: Arc::new(wal),
             segment: None,
+            since_ns: (!head.is_empty()).then_some(now_ns),
             reported: Stats::default(),
         };
+        let slot = config.max_block_duration.max(Duration::from_secs(5));
         let database = Self {
             tenant,
-            head: Arc::new(head),
-            appender: Mutex::new(writer),
+            directories,
+            view: RwLock::new(View {
+                heads: vec![head],
+                blocks: found.blocks,
+            }),
+            writer: Mutex::new(writer),
+            frozen: Mutex::new(None),
+            frozen_bytes: AtomicUsize::new(0),
+            first_segment: Mutex::new(first_segment),
+            removed: Mutex::default(),
             max_bytes,
+            slot_ns: i64::try_from(slot.as_nanos()).unwrap_or(i64::MAX),
             dependencies,
         };
-        database.report(&mut database.appender.lock());
+        database.report(&mut database.writer.lock());
         Ok((database, recovery))
     }
 
@@ -190,21 +246,23 @@ impl Database {
             return Ok(Commit(None));
         }
         let now_ns = self.dependencies.clock.now_ns();
-        let mut writer = self.appender.lock();
+        let mut writer = self.writer.lock();
         let Writer {
+            head,
             appender,
             wal,
             segment,
+            since_ns,
             ..
         } = &mut *writer;
-        self.check_memory()?;
-        let known = append::find_series(&self.head, &rows);
+        self.check_memory(head)?;
+        let known = append::find_series(head, &rows);
         self.check_series(appender, &known, max_series, now_ns)?;
         let full = |Full| Error::Symbols {
             tenant: self.tenant.clone(),
         };
-        appender.begin(&self.head, append.profile).map_err(full)?;
-        let placed = Appender::place(&self.head, &rows, &known)
+        appender.begin(head, append.profile).map_err(full)?;
+        let placed = Appender::place(head, &rows, &known)
             .ok_or(Full)
             .map_err(full)?;
         if *segment != Some(wal.segment()) {
@@ -212,7 +270,7 @@ impl Database {
             appender.defined.begin_epoch();
         }
         let logged = appender
-            .encode(&self.head, append.profile, &placed)
+            .encode(head, append.profile, &placed)
             .map_err(full)
             .and_then(|()| {
                 wal.append(appender.record()).map_err(|source| Error::Wal {
@@ -228,7 +286,8 @@ impl Database {
                 return Err(error);
             }
         };
-        let values = appender.apply(&self.head, append.profile.time_ns, &placed, now_ns);
+        let values = appender.apply(head, append.profile.time_ns, &placed, now_ns);
+        since_ns.get_or_insert(now_ns);
         let commit = wal.commit(position);
         self.dependencies
             .metrics
@@ -242,24 +301,41 @@ impl Database {
         Ok(Commit(Some((self.tenant.clone(), commit))))
     }
 
-    /// Size and content of the head.
+    /// Size and content of the head that takes profiles.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.head.stats()
+        self.writer.lock().head.stats()
+    }
+
+    /// Bytes of the heads, the one that is being cut included.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        let bytes = self.writer.lock().head.size_bytes();
+        bytes + self.frozen_bytes.load(Ordering::Relaxed)
+    }
+
+    /// When the first profile of the head came, in ns; `None` if it is empty.
+    #[must_use]
+    pub fn head_since_ns(&self) -> Option<i64> {
+        self.writer.lock().since_ns
+    }
+
+    /// Whether a head that was cut could not be written yet.
+    #[must_use]
+    pub fn has_unwritten_head(&self) -> bool {
+        self.frozen_bytes.load(Ordering::Relaxed) > 0
     }
 
     /// All that is stored now, for queries.
     #[must_use]
     pub fn view(&self) -> View {
-        View {
-            heads: vec![Arc::clone(&self.head)],
-        }
+        self.view.read().clone()
     }
 
     /// Bytes of the log on disk.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
-        self.appender.lock().wal.size_bytes()
+        self.writer.lock().wal.size_bytes()
     }
 
     /// Writes what is pending and closes the log. Blocks. Appending fails from now on.
@@ -267,17 +343,14 @@ impl Database {
     /// # Errors
     /// [`Error::Wal`] if something could not be written.
     pub fn close(&self) -> Result<(), Error> {
-        self.appender
-            .lock()
-            .wal
-            .close()
-            .map_err(|source| Error::Wal {
-                tenant: self.tenant.clone(),
-                source,
-            })
+        let wal = Arc::clone(&self.writer.lock().wal);
+        wal.close().map_err(|source| Error::Wal {
+            tenant: self.tenant.clone(),
+            source,
+        })
     }
 
-    fn check_memory(&self) -> Result<(), Error> {
+    fn check_memory(&self, head: &Head) -> Result<(), Error> {
         let budget = &self.dependencies.budget;
         if budget.is_exhausted() {
             return Err(Error::ProcessMemory {
@@ -285,7 +358,7 @@ impl Database {
                 limit: budget.limit(),
             });
         }
-        let used = self.head.size_bytes();
+        let used = head.size_bytes() + self.frozen_bytes.load(Ordering::Relaxed);
         if used >= self.max_bytes {
             return Err(Error::TenantMemory {
                 tenant: self.tenant.clone(),
@@ -323,8 +396,8 @@ impl Database {
     }
 
     /// Adds what has changed since the last call to the figures of all databases.
-    fn report(&self, writer: &mut Writer) {
-        let mut now = self.head.stats();
+    pub(crate) fn report(&self, writer: &mut Writer) {
+        let mut now = writer.head.stats();
         now.bytes += writer.appender.defined.size_bytes() as u64;
         let before = std::mem::replace(&mut writer.reported, now);
         let metrics = &self.dependencies.metrics;
@@ -344,6 +417,17 @@ impl Database {
         self.dependencies
             .budget
             .change(before.bytes as usize, now.bytes as usize);
+    }
+
+    /// Takes what a head had reported out of the figures of all databases.
+    pub(crate) fn report_end(&self, reported: Stats) {
+        let metrics = &self.dependencies.metrics;
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.head_bytes.dec_by(signed(reported.bytes));
+        metrics.head_series.dec_by(signed(reported.series));
+        metrics.profiles.dec_by(signed(reported.profiles));
+        metrics.samples.dec_by(signed(reported.samples));
+        self.dependencies.budget.change(reported.bytes as usize, 0);
     }
 }
 

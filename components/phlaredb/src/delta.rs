@@ -12,13 +12,19 @@ use crate::symbols::StacktraceId;
 #[derive(Debug, Default)]
 pub(crate) struct Cumulative {
     highest: Option<FxHashMap<StacktraceId, u64>>,
+    /// Grows with every profile.
+    version: u64,
+    /// Time of the latest profile.
+    latest_ns: i64,
 }
 
 impl Cumulative {
     /// Replaces cumulative samples by what was added since the previous profile. Nothing is left of a
     /// series' first profile, nor of one in which a value fell or no stack trace is known: the process has
     /// restarted, or is another program.
-    pub(crate) fn difference(&mut self, samples: &mut Vec<Sample>) {
+    pub(crate) fn difference(&mut self, time_ns: i64, samples: &mut Vec<Sample>) {
+        self.version += 1;
+        self.latest_ns = self.latest_ns.max(time_ns);
         let Some(highest) = &mut self.highest else {
             self.restart(samples);
             return;
@@ -37,6 +43,40 @@ impl Cumulative {
             sample.value -= previous;
             sample.value > 0
         });
+    }
+
+    /// Goes on where another head has stopped.
+    pub(crate) fn resume(&mut self, time_ns: i64, mut samples: Vec<Sample>) {
+        self.version += 1;
+        self.latest_ns = time_ns;
+        self.restart(&mut samples);
+    }
+
+    /// How often it has changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Time of the latest profile in ns.
+    pub(crate) fn latest_ns(&self) -> i64 {
+        self.latest_ns
+    }
+
+    /// What [`Self::resume`] takes, sorted by stack trace; `None` before the first profile.
+    pub(crate) fn samples(&self) -> Option<Vec<Sample>> {
+        let mut samples: Vec<_> = self
+            .highest
+            .as_ref()?
+            .iter()
+            .map(|(&stacktrace, &value)| Sample {
+                stacktrace,
+                value,
+                span_id: 0,
+                trace_id: [0; 16],
+            })
+            .collect();
+        samples.sort_unstable_by_key(|sample| sample.stacktrace);
+        Some(samples)
     }
 
     fn restart(&mut self, samples: &mut Vec<Sample>) {
@@ -70,7 +110,7 @@ mod tests {
                 trace_id: [0; 16],
             };
             let mut samples: Vec<_> = cumulative.iter().map(sample).collect();
-            state.difference(&mut samples);
+            state.difference(0, &mut samples);
             assert_eq!(samples, expected.iter().map(sample).collect::<Vec<_>>());
         };
         check(&[(1, 10), (2, 5)], &[]);

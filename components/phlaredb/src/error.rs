@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::flush::FlushError;
+use phlare_block::BlockId;
 use phlare_model::{Classify, ErrorKind, TenantId};
 
 /// Why a profile was not taken, a database not opened, or a query not answered.
@@ -58,6 +60,22 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The head could not be written as a block.
+    #[error("cut the head of tenant {tenant}")]
+    Flush {
+        /// Whose head.
+        tenant: TenantId,
+        /// What failed.
+        source: FlushError,
+    },
+    /// A block could not be read.
+    #[error("block {block}")]
+    Block {
+        /// Which.
+        block: BlockId,
+        /// What failed.
+        source: phlare_block::Error,
+    },
     /// 2³² − 1 distinct symbols, or bytes of their text, are in the head.
     #[error(
         "the head of tenant {tenant} has no id left for a new symbol: more than 4 billion of a kind"
@@ -75,7 +93,11 @@ impl Error {
         match self {
             Self::SeriesLimit { .. } => "series_limit",
             Self::TenantMemory { .. } | Self::ProcessMemory { .. } => "ingest_limit_reached",
-            Self::Directory { .. } | Self::Wal { .. } | Self::Symbols { .. } => "unknown",
+            Self::Directory { .. }
+            | Self::Wal { .. }
+            | Self::Flush { .. }
+            | Self::Block { .. }
+            | Self::Symbols { .. } => "unknown",
         }
     }
 }
@@ -83,7 +105,9 @@ impl Error {
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Directory { .. } => ErrorKind::Unavailable,
+            Self::Directory { .. } | Self::Flush { .. } | Self::Block { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Wal { source, .. } => source.kind(),
             Self::SeriesLimit { .. }
             | Self::TenantMemory { .. }
@@ -97,7 +121,9 @@ impl Classify for Error {
             Self::Wal { source, .. } => source.retry_after(),
             Self::SeriesLimit { .. } => Some(Duration::from_secs(60)),
             Self::TenantMemory { .. } | Self::ProcessMemory { .. } => Some(Duration::from_secs(30)),
-            Self::Directory { .. } => Some(Duration::from_secs(5)),
+            Self::Directory { .. } | Self::Flush { .. } | Self::Block { .. } => {
+                Some(Duration::from_secs(5))
+            }
             Self::Symbols { .. } => None,
         }
     }

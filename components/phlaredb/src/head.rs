@@ -9,6 +9,7 @@ use phlare_pprof::{Normalized, Seed};
 use uuid::Uuid;
 
 use crate::chunk::{self, NewRow, Samples};
+use crate::delta::Cumulative;
 use crate::index::Index;
 use crate::series::Series;
 use crate::symbols::Symbols;
@@ -115,6 +116,15 @@ impl Head {
         }
     }
 
+    /// Times of the oldest and the newest profile in ns.
+    pub(crate) fn times_ns(&self) -> Option<(i64, i64)> {
+        *self.times.lock()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.profiles.load(Ordering::Relaxed) == 0
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         self.symbols.read().size_bytes()
             + self.index.read().size_bytes()
@@ -128,7 +138,7 @@ impl Head {
         };
         let received = samples.count() as u64;
         let difference = match incoming.cumulative {
-            true => self.difference(incoming.series, samples),
+            true => self.difference(incoming, samples),
             false => None,
         };
         if incoming.cumulative && difference.is_none() {
@@ -143,17 +153,24 @@ impl Head {
     }
 
     /// The encoded difference to the series' previous profile, if anything is left.
-    fn difference(&self, series: &Series, samples: Samples<'_>) -> Option<Vec<u8>> {
+    fn difference(&self, incoming: &Incoming<'_>, samples: Samples<'_>) -> Option<Vec<u8>> {
         let mut values = samples.to_vec()?;
-        let grown = series.with_cumulative(|state| {
-            let before = state.size_bytes();
-            state.difference(&mut values);
-            state.size_bytes().saturating_sub(before)
+        self.change_cumulative(incoming.series, |state| {
+            state.difference(incoming.time_ns, &mut values);
         });
-        self.profile_bytes.fetch_add(grown, Ordering::Relaxed);
         let mut encoded = Vec::new();
         chunk::encode(&samples.header, &values, &mut encoded);
         (!values.is_empty()).then_some(encoded)
+    }
+
+    /// Changes the state of a series with cumulative profiles.
+    pub(crate) fn change_cumulative(&self, series: &Series, change: impl FnOnce(&mut Cumulative)) {
+        let grown = series.with_cumulative(|state| {
+            let before = state.size_bytes();
+            change(state);
+            state.size_bytes().saturating_sub(before)
+        });
+        self.profile_bytes.fetch_add(grown, Ordering::Relaxed);
     }
 
     fn store(&self, incoming: &Incoming<'_>, encoded: &[u8]) -> u64 {

@@ -5,15 +5,21 @@
 
 mod active;
 mod append;
+mod baselines;
+mod block;
 mod budget;
+mod checkpoint;
 mod chunk;
 mod config;
+mod cut;
 mod database;
 mod defined;
 mod delta;
 mod error;
+mod flush;
 mod head;
 mod index;
+mod local;
 mod metrics;
 mod query;
 mod record;
@@ -23,10 +29,12 @@ mod symbols;
 mod varint;
 pub mod wal;
 
+pub use block::{Block, BlockCache};
 pub use budget::MemoryBudget;
 pub use config::{Config, WalSync};
 pub use database::{Commit, Database, Dependencies, Recovery};
 pub use error::Error;
+pub use flush::FlushError;
 pub use head::{Append, PartitionId, Row, Stats};
 pub use metrics::Metrics;
 pub use phlare_model::query::Analysis;

@@ -19,6 +19,9 @@ pub struct Metrics {
     pub(crate) ingested_values: Counter,
     pub(crate) replayed_profiles: Counter,
     pub(crate) lost_profiles: Counter,
+    pub(crate) blocks_cut: Counter,
+    pub(crate) blocks_set_aside: Counter,
+    pub(crate) flush_peak_bytes: Gauge,
     pub(crate) wal: wal::Metrics,
 }
 
@@ -87,6 +90,21 @@ impl Metrics {
             "phlare_head_lost_profiles",
             "Profiles in the log that could not come back because of damage",
             metrics.lost_profiles.clone(),
+        );
+        registry.register(
+            "phlare_head_blocks_cut",
+            "Blocks that heads were cut into",
+            metrics.blocks_cut.clone(),
+        );
+        registry.register(
+            "phlare_blocks_set_aside",
+            "Blocks in the data directory that could not be read at start",
+            metrics.blocks_set_aside.clone(),
+        );
+        registry.register(
+            "phlare_flush_peak_bytes",
+            "Memory that the last flush needed besides its head",
+            metrics.flush_peak_bytes.clone(),
         );
         metrics
     }

@@ -2,26 +2,33 @@
 //!
 //! Merging works on ids: values are added up by stack trace, and names are looked up once, at the end.
 
+mod block;
 mod calls;
+mod duplicates;
 mod head;
 mod pprof;
 mod series;
 mod symbols;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use phlare_model::labels::Labels;
 use phlare_model::query::{
     Analysis, AnalyzeQuery, MergeQuery, MetadataQuery, SeriesQuery, TimeRange, TimeSeries,
 };
+use phlare_model::selector::Selector;
 use phlare_model::tree::Tree;
 use phlare_proto::google::v1::Profile;
+use rayon::prelude::*;
 
+use crate::block::Block;
 use crate::error::Error;
-use crate::head::{Head, Stats};
+use crate::head::Head;
+use block::Plan;
 use series::Totals;
+pub(crate) use symbols::SymbolTables;
 use values::Common;
 
 /// A text that outlives the tables it comes from.
@@ -31,23 +38,61 @@ type Text = Box<str>;
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pub(crate) heads: Vec<Arc<Head>>,
+    /// In any order.
+    pub(crate) blocks: Vec<Arc<Block>>,
 }
 
 impl View {
     /// Whether nothing is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
+        self.heads.is_empty() && self.blocks.is_empty()
     }
 
     /// Whether answers need files.
     #[must_use]
     pub fn has_blocks(&self) -> bool {
-        false
+        !self.blocks.is_empty()
     }
 
-    /// The call tree of all matching profiles; with a limit of nodes, the tree of each symbol partition is cut before
-    /// they are merged. O(samples + stack traces + nodes).
+    /// Its blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &[Arc<Block>] {
+        &self.blocks
+    }
+
+    /// The same without blocks that have no profile in a range.
+    #[must_use]
+    pub fn within(mut self, range: TimeRange) -> Self {
+        let overlaps = |block: &Arc<Block>| block.meta().overlaps(range.start_ms, range.end_ms);
+        self.blocks.retain(overlaps);
+        self
+    }
+
+    /// Adds blocks of a bucket. They must have been listed before this view was taken: what was cut and uploaded in
+    /// between is in both then, and counts once, while it could be in neither the other way round.
+    #[must_use]
+    pub fn with_blocks(mut self, blocks: impl IntoIterator<Item = Arc<Block>>) -> Self {
+        let known: HashSet<_> = self.blocks.iter().map(|block| block.id()).collect();
+        let new = blocks
+            .into_iter()
+            .filter(|block| !known.contains(&block.id()));
+        self.blocks.extend(new);
+        // What a compacted block was made of is in it.
+        let mut replaced = HashSet::new();
+        for block in &self.blocks {
+            let compaction = &block.meta().compaction;
+            if compaction.level > 1 {
+                replaced.extend(compaction.sources.iter().copied());
+                replaced.extend(compaction.parents.iter().map(|parent| parent.id));
+            }
+        }
+        self.blocks.retain(|block| !replaced.contains(&block.id()));
+        self
+    }
+
+    /// The call tree of all matching profiles. With a limit of nodes, the tree of each symbol partition is cut before
+    /// they are merged, and the whole is. O(samples + stack traces + nodes).
     ///
     /// # Errors
     /// If a block cannot be read.
@@ -56,7 +101,13 @@ impl View {
         for head in &self.heads {
             merge(&mut whole, head::tree(head, query));
         }
-        Ok(whole)
+        for tree in Self::read(&self.plans(query)?, |plan| block::tree(plan, query))? {
+            merge(&mut whole, tree);
+        }
+        Ok(match query.max_nodes {
+            limit if limit > 0 => whole.truncate(limit),
+            _ => whole,
+        })
     }
 
     /// One pprof of all matching profiles; without any, the empty profile of api.md 8.4.
@@ -68,6 +119,9 @@ impl View {
         let mut doc_url = Common::NoProfile;
         for head in &self.heads {
             doc_url = doc_url.and(head::pprof(head, query, &mut merge));
+        }
+        for found in Self::read(&self.plans(query)?, |plan| block::pprof(plan, query))? {
+            doc_url = doc_url.and(found.add_to(&mut merge, query));
         }
         let doc_url = match &doc_url {
             Common::Same(text) => text,
@@ -85,6 +139,12 @@ impl View {
         for head in &self.heads {
             head::totals(head, &mut totals);
         }
+        let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
+        let plans = self.planned(&selector, totals.bounds)?;
+        let found = Self::read(&plans, |plan| block::totals(plan, &query.call_site))?;
+        for series in found.iter().flatten() {
+            series.add_to(&mut totals);
+        }
         Ok(totals.finish())
     }
 
@@ -93,9 +153,16 @@ impl View {
     /// # Errors
     /// As [`Self::select_tree`].
     pub fn analyze(&self, query: &AnalyzeQuery) -> Result<Analysis, Error> {
+        let mut parts: Vec<_> = self
+            .heads
+            .iter()
+            .map(|head| head::analyze(head, query))
+            .collect();
+        let selector = head::with_profile_type(query.profile_type.as_ref(), &query.selector);
+        let plans = self.planned(&selector, Bounds::new(query.range))?;
+        parts.extend(Self::read(&plans, |plan| Ok(block::analyze(plan)))?);
         let mut analysis = Analysis::default();
-        for head in &self.heads {
-            let part = head::analyze(head, query);
+        for part in parts {
             analysis.series += part.series;
             analysis.profiles += part.profiles;
             analysis.samples += part.samples;
@@ -149,21 +216,85 @@ impl View {
     /// Times in ms of the oldest and the newest profile; `None` if there is none. Reads no file.
     #[must_use]
     pub fn times_ms(&self) -> Option<(i64, i64)> {
-        let heads = self.heads.iter().map(|head| head.stats());
+        let heads = self.heads.iter().filter_map(|head| {
+            let stats = head.stats();
+            stats.oldest_ms.zip(stats.newest_ms)
+        });
+        let blocks = self.blocks.iter().map(|block| block.meta());
         heads
-            .filter_map(
-                |Stats {
-                     oldest_ms,
-                     newest_ms,
-                     ..
-                 }| oldest_ms.zip(newest_ms),
-            )
+            .chain(blocks.map(|meta| (meta.min_ms, meta.max_ms)))
             .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 
     fn label_sets(&self, query: &MetadataQuery) -> Result<Vec<Labels>, Error> {
         let heads = self.heads.iter();
-        Ok(heads.flat_map(|head| head::labels(head, query)).collect())
+        let mut sets: Vec<_> = heads.flat_map(|head| head::labels(head, query)).collect();
+        let blocks = self.blocks.par_iter().filter(|block| {
+            let range = query.range;
+            range.is_none_or(|range| block.meta().overlaps(range.start_ms, range.end_ms))
+        });
+        let found: Vec<Vec<Labels>> = blocks
+            .map(|block| readable(block, block::labels(block, query)))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        sets.extend(found.into_iter().flatten());
+        Ok(sets)
+    }
+
+    fn plans(&self, query: &MergeQuery) -> Result<Vec<Plan>, Error> {
+        let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
+        self.planned(&selector, Bounds::new(query.range))
+    }
+
+    /// The rows of all blocks, each profile once.
+    fn planned(&self, selector: &Selector, bounds: Bounds) -> Result<Vec<Plan>, Error> {
+        let blocks = self.blocks.par_iter().filter(|block| {
+            let meta = block.meta();
+            bounds.overlap((
+                meta.min_ms.saturating_mul(1_000_000),
+                meta.max_ms
+                    .saturating_mul(1_000_000)
+                    .saturating_add(999_999),
+            ))
+        });
+        let mut plans: Vec<Plan> = blocks
+            .map(|block| readable(block, block::plan(block, selector, bounds)))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        plans.retain(|plan| !plan.is_empty());
+        plans.sort_by_key(|plan| plan.block.id());
+        duplicates::remove(&mut plans)?;
+        Ok(plans)
+    }
+
+    /// Reads the planned rows of all blocks side by side; answers are in the order of block ids.
+    fn read<T: Send>(
+        plans: &[Plan],
+        read: impl Fn(&Plan) -> Result<T, phlare_block::Error> + Sync,
+    ) -> Result<Vec<T>, Error> {
+        plans
+            .par_iter()
+            .map(|plan| readable(&plan.block, read(plan)))
+            .filter_map(Result::transpose)
+            .collect()
+    }
+}
+
+/// A block that is damaged or has lost a file is left out: what it held cannot be had, and the others can. One that
+/// could not be read now fails the query: it would have a gap that is not there a moment later.
+fn readable<T>(block: &Block, answer: Result<T, phlare_block::Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error)
+            if error.is_corruption() || matches!(error, phlare_block::Error::Missing { .. }) =>
+        {
+            block.note_unreadable(&error);
+            Ok(None)
+        }
+        Err(source) => Err(Error::Block {
+            block: block.id(),
+            source,
+        }),
     }
 }
 

@@ -22,6 +22,7 @@ const LOCATION: u8 = 4;
 const STACKTRACE: u8 = 5;
 const SERIES: u8 = 6;
 const PROFILE: u8 = 7;
+const BASELINE: u8 = 8;
 
 /// A profile as the log keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,13 @@ pub(crate) enum Entry<'a> {
         labels: Labels,
     },
     Profile(Profile<'a>),
+    /// The highest values so far of a series with cumulative profiles.
+    Baseline {
+        series: u32,
+        time_ns: i64,
+        /// Encoded by [`crate::chunk`].
+        samples: &'a [u8],
+    },
 }
 
 /// Builds a record in a buffer that is used again.
@@ -151,6 +159,12 @@ impl Writer {
         }
     }
 
+    pub(crate) fn baseline(&mut self, series: u32, time_ns: i64, samples: &[u8]) {
+        let out = self.begin(BASELINE, series);
+        varint::put_signed(out, time_ns);
+        varint::put_bytes(out, samples);
+    }
+
     pub(crate) fn profile(&mut self, profile: &Profile<'_>) {
         let out = self.begin(PROFILE, profile.series);
         varint::put_signed(out, profile.time_ns);
@@ -221,6 +235,11 @@ impl<'a> Entries<'a> {
                 cumulative: reader.u8()? != 0,
                 samples: reader.bytes()?,
             }),
+            BASELINE => Entry::Baseline {
+                series: id,
+                time_ns: reader.i64()?,
+                samples: reader.bytes()?,
+            },
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::chunk::{self, Samples};
+use crate::chunk::{self, Sample, Samples};
 use crate::head::{Head, Incoming};
 use crate::record::{Entries, Entry, Profile};
 use crate::symbols::{Full, Function, Line, Location, Mapping, StacktraceId, Symbols};
@@ -62,6 +62,11 @@ impl<'a> Replay<'a> {
         for entry in Entries::new(record) {
             match entry {
                 Ok(Entry::Profile(profile)) => self.profile(&profile)?,
+                Ok(Entry::Baseline {
+                    series,
+                    time_ns,
+                    samples,
+                }) => self.baseline(series, time_ns, samples)?,
                 Ok(Entry::Series { id, labels }) => {
                     let mut index = self.head.index.write();
                     let known = index.find(&labels);
@@ -93,17 +98,7 @@ impl<'a> Replay<'a> {
             self.replayed.lost_profiles += 1;
             return Ok(());
         };
-        for sample in &mut samples {
-            sample.stacktrace = match self.ids.stacktraces.get(&sample.stacktrace) {
-                Some(&known) => known,
-                None if sample.stacktrace == 0 => 0,
-                None => {
-                    self.replayed.lost_stacktraces += 1;
-                    lost_stacktrace(&mut self.head.symbols.write())?
-                }
-            };
-        }
-        samples.sort_by_key(|sample| sample.stacktrace);
+        self.translate(&mut samples)?;
         let mut encoded = Vec::new();
         chunk::encode(&header, &samples, &mut encoded);
         self.head.push(&Incoming {
@@ -115,6 +110,40 @@ impl<'a> Replay<'a> {
             encoded: &encoded,
         });
         self.replayed.profiles += 1;
+        Ok(())
+    }
+
+    /// A baseline that cannot be placed costs the difference of the series' next profile.
+    fn baseline(&mut self, series: u32, time_ns: i64, samples: &[u8]) -> Result<(), Full> {
+        let series = self
+            .ids
+            .series
+            .get(&series)
+            .and_then(|&index| self.head.series(index));
+        let samples = Samples::decode(samples).and_then(Samples::to_vec);
+        let (Some(series), Some(mut samples)) = (series, samples) else {
+            self.replayed.malformed_records += 1;
+            return Ok(());
+        };
+        self.translate(&mut samples)?;
+        self.head
+            .change_cumulative(&series, |state| state.resume(time_ns, samples));
+        Ok(())
+    }
+
+    /// From ids of the segment to ids of the head, sorted again.
+    fn translate(&mut self, samples: &mut [Sample]) -> Result<(), Full> {
+        for sample in samples.iter_mut() {
+            sample.stacktrace = match self.ids.stacktraces.get(&sample.stacktrace) {
+                Some(&known) => known,
+                None if sample.stacktrace == 0 => 0,
+                None => {
+                    self.replayed.lost_stacktraces += 1;
+                    lost_stacktrace(&mut self.head.symbols.write())?
+                }
+            };
+        }
+        samples.sort_by_key(|sample| sample.stacktrace);
         Ok(())
     }
 }
@@ -190,7 +219,7 @@ impl Ids {
                 self.stacktraces
                     .insert(id, symbols.intern_frame(parent, location)?);
             }
-            Entry::Series { .. } | Entry::Profile(_) => {}
+            Entry::Series { .. } | Entry::Profile(_) | Entry::Baseline { .. } => {}
         }
         Ok(())
     }

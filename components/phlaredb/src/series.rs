@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use phlare_model::labels::Labels;
+use uuid::Uuid;
 
 use crate::chunk::{Chunk, ChunkRow, NewRow};
 use crate::delta::Cumulative;
@@ -27,6 +28,16 @@ struct Profiles {
     cumulative: Option<Box<Cumulative>>,
 }
 
+/// A profile taken out of its series.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedRow {
+    pub(crate) time_ns: i64,
+    pub(crate) total: u64,
+    pub(crate) partition: u64,
+    pub(crate) id: Uuid,
+    pub(crate) encoded: Vec<u8>,
+}
+
 impl Series {
     pub(crate) fn new(labels: Labels) -> Self {
         Self {
@@ -43,6 +54,11 @@ impl Series {
     /// Runs `change` on the state that turns this series' cumulative profiles into differences.
     pub(crate) fn with_cumulative<T>(&self, change: impl FnOnce(&mut Cumulative) -> T) -> T {
         change(self.profiles.lock().cumulative.get_or_insert_default())
+    }
+
+    /// Runs `read` on that state, if there is one.
+    pub(crate) fn cumulative<T>(&self, read: impl FnOnce(&Cumulative) -> T) -> Option<T> {
+        self.profiles.lock().cumulative.as_deref().map(read)
     }
 
     /// Adds a profile; returns by how many bytes the series grew, or `None` if it is one of the last profiles once
@@ -70,6 +86,23 @@ impl Series {
         let (first, last) = profiles.times.unwrap_or((row.time_ns, row.time_ns));
         profiles.times = Some((first.min(row.time_ns), last.max(row.time_ns)));
         Some(grown)
+    }
+
+    /// Copies of the profiles whose time `wanted` accepts, in no order.
+    pub(crate) fn rows(&self, wanted: impl Fn(i64) -> bool) -> Vec<OwnedRow> {
+        let mut rows = Vec::new();
+        self.for_each(|row, encoded| {
+            if wanted(row.time_ns) {
+                rows.push(OwnedRow {
+                    time_ns: row.time_ns,
+                    total: row.total,
+                    partition: row.partition,
+                    id: row.id,
+                    encoded: encoded.to_vec(),
+                });
+            }
+        });
+        rows
     }
 
     /// Calls `each` with every profile and its encoded samples.

@@ -39,6 +39,18 @@ use log::Log;
 pub struct SegmentId(u64);
 
 impl SegmentId {
+    /// The segment of this number; the first has 1.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(number.max(1))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
     fn next(self) -> Self {
         Self(self.0 + 1)
     }
@@ -174,10 +186,16 @@ impl Wal {
         ))
     }
 
-    /// The segment that the next record goes to. It changes only inside [`Wal::append`], after a record was taken.
+    /// The segment that the next record goes to. It changes only inside [`Wal::append`], after a
+    /// record was taken, and in [`Wal::rotate`].
     #[must_use]
     pub fn segment(&self) -> SegmentId {
         self.log.segment()
+    }
+
+    /// Lets the next record begin a new segment, unless nothing is in the current one, and returns that segment.
+    pub fn rotate(&self) -> SegmentId {
+        self.log.rotate()
     }
 
     /// Takes a record. Copies it and returns; [`Wal::commit`] waits for the disk.

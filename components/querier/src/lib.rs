@@ -4,8 +4,10 @@
 //! typed and checked when it arrives. It decides where a query is computed, not what it means; the
 //! meaning is the database's.
 
+mod config;
 mod metrics;
 mod querier;
 
+pub use config::Config;
 pub use metrics::Metrics;
 pub use querier::{Querier, Source};

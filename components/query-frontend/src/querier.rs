@@ -32,7 +32,7 @@ pub trait Querier: Send + Sync {
         query: MetadataQuery,
     ) -> Answer<'_, Vec<Labels>>;
 
-    /// Matching profiles merged into one call tree; each part of it is cut as the query says, but not the whole.
+    /// Matching profiles merged into one call tree, cut as the query says.
     fn select_tree(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Tree>;
 
     /// Matching profiles merged into one pprof, cut as the query says.

@@ -71,8 +71,7 @@ impl QueryFrontend {
         Ok(response)
     }
 
-    /// The call tree of a query; each part of it is cut to the limit of nodes, but not the whole. Empty if there is
-    /// nothing to ask.
+    /// The call tree of a query, cut to the limit of nodes; empty if there is nothing to ask.
     pub(crate) async fn tree(
         &self,
         tenant: TenantId,
@@ -121,7 +120,7 @@ impl QueryFrontend {
     }
 }
 
-/// Cut twice, as clients have always seen it: once where trees are merged and once where they are drawn.
+/// Cut once more where trees of several stores are merged and once where they are drawn, as clients have always seen it.
 /// The `other` nodes of the first cut count as nodes in the second, which matters for very small limits.
 pub(crate) fn flame_graph(tree: &Tree, max_nodes: i64) -> FlameGraph {
     cut(tree, max_nodes).flame_graph(max_nodes)

@@ -25,11 +25,17 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     (
         "components/ingester",
-        &["model", "phlaredb", "proto", "server", "tenancy"],
+        &[
+            "block", "bucket", "model", "phlaredb", "proto", "server", "tenancy",
+        ],
     ),
     (
         "components/querier",
         &["model", "phlaredb", "proto", "server", "tenancy"],
+    ),
+    (
+        "components/store-gateway",
+        &["block", "bucket", "model", "phlaredb", "server"],
     ),
     // It asks queriers by messages, so it knows neither them nor the database.
     (

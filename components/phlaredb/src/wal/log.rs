@@ -123,6 +123,15 @@ impl Log {
         self.state.lock().segment
     }
 
+    pub(super) fn rotate(&self) -> SegmentId {
+        let mut state = self.state.lock();
+        if state.offset > 0 {
+            state.segment = state.segment.next();
+            state.offset = 0;
+        }
+        state.segment
+    }
+
     pub(super) fn size_bytes(&self) -> u64 {
         self.state.lock().sizes.values().sum()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::files::{Disk, Files};
 use super::frame::MAX_PAYLOAD;
-use super::{Committer, Metrics};
+use super::{Committer, Metrics, SegmentId};
 
 /// When a record counts as safe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// The most that may wait in memory; what would exceed it is refused, unless nothing waits.
     pub max_pending_bytes: usize,
+    /// Segments before this one are deleted unread: what they held is kept elsewhere. New ones have no smaller number.
+    pub first_segment: SegmentId,
     /// The largest record; not above 256 MiB.
     pub max_record_bytes: usize,
     /// How long a record may wait for the disk before its caller hears of it.
@@ -52,6 +54,7 @@ impl Default for Options {
             sync: SyncPolicy::Always,
             segment_bytes: 64 << 20,
             max_pending_bytes: 64 << 20,
+            first_segment: SegmentId::new(1),
             max_record_bytes: 64 << 20,
             commit_timeout: Duration::from_secs(10),
             retry_pause: Duration::from_millis(50),

@@ -34,12 +34,24 @@ pub(super) fn recover(
     replay: &mut dyn FnMut(SegmentId, Record<'_>),
 ) -> Result<Found, Error> {
     make_directory(directory, options.files.as_ref())?;
-    let (segments, foreign) = list(directory)?;
+    let (mut segments, foreign) = list(directory)?;
+    let obsolete: Vec<_> = {
+        let kept = segments.split_off(&options.first_segment);
+        let obsolete = std::mem::replace(&mut segments, kept);
+        obsolete.into_values().flatten().collect()
+    };
+    for path in &obsolete {
+        fs::remove_file(path).map_err(|source| Error::Io {
+            operation: "delete",
+            path: path.clone(),
+            source,
+        })?;
+    }
     for path in &foreign {
         warn!(path = %path.display(), "not a segment of the log, left alone");
     }
     let last = segments.keys().next_back().copied();
-    let next = last.map_or(SegmentId(1), SegmentId::next);
+    let next = last.map_or(options.first_segment, SegmentId::next);
     let mut found = Found {
         next,
         sizes: BTreeMap::new(),
@@ -48,7 +60,7 @@ pub(super) fn recover(
             ..Recovery::default()
         },
     };
-    let mut removed = false;
+    let mut removed = !obsolete.is_empty();
     for (id, path) in segments {
         // A directory may have the name of a segment: it is listed as foreign, but its number is taken.
         let Some(path) = path else { continue };

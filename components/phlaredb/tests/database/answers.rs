@@ -4,10 +4,9 @@ use phlare_model::query::{AnalyzeQuery, MetadataQuery, TimeRange};
 use phlare_model::selector::Selector;
 
 use crate::support::{
-    GO_CPU, GO_LABELS, JAVA_CPU, T0_MS, everything, merge, open, series, sum_by_hand,
+    CPU, GO_CPU, GO_LABELS, JAVA_CPU, T0_MS, everything, merge, open, series, sum_by_hand,
 };
 
-const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 const SAMPLES: &str = "process_cpu:samples:count:cpu:nanoseconds";
 
 #[test]

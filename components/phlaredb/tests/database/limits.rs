@@ -5,9 +5,7 @@ use std::time::Duration;
 use phlare_model::{Classify, ErrorKind};
 use phlare_phlaredb::Error;
 
-use crate::support::{GO_CPU, T0_MS, block_on, open, open_with};
-
-const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+use crate::support::{CPU, GO_CPU, T0_MS, block_on, open, open_with};
 
 #[test]
 fn a_series_above_the_limit_is_refused_until_others_are_idle() {

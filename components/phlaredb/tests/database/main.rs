@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot go on fails")]
 
 mod answers;
+mod cut;
 mod limits;
 mod recovery;
 mod support;

@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{GO_CPU, GO_LABELS, JAVA_CPU, T0_MS, merge, open, open_with};
-
-const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+use crate::support::{CPU, GO_CPU, GO_LABELS, JAVA_CPU, T0_MS, merge, open, open_with};
 
 fn segments(directory: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(directory.join("wal"))

@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use phlare_block::BlockIds;
 use phlare_model::labels::{Labels, LabelsBuilder, names};
 use phlare_model::profile_type::ProfileType;
 use phlare_model::query::{MergeQuery, MetadataQuery, SeriesQuery, TimeRange};
 use phlare_model::selector::Selector;
 use phlare_model::{Aggregation, ManualClock, TenantId};
 use phlare_phlaredb::{
-    Append, Commit, Config, Database, Dependencies, Error, MemoryBudget, Metrics, PartitionId,
-    Recovery, Row, wal,
+    Append, BlockCache, Commit, Config, Database, Dependencies, Error, MemoryBudget, Metrics,
+    PartitionId, Recovery, Row, wal,
 };
 use phlare_pprof::{Options, Seed, Workspace};
 use uuid::Uuid;
@@ -19,6 +21,9 @@ use uuid::Uuid;
 pub(crate) const GO_CPU: &[u8] = include_bytes!("../data/go-cpu.pb.gz");
 pub(crate) const GO_LABELS: &[u8] = include_bytes!("../data/go-cpu-labels.pb.gz");
 pub(crate) const JAVA_CPU: &[u8] = include_bytes!("../data/java-cpu.pb.gz");
+
+/// The profile type of the fixtures.
+pub(crate) const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
 /// When the tests' profiles were taken.
 pub(crate) const T0_MS: i64 = 1_700_000_000_000;
@@ -48,6 +53,8 @@ pub(crate) fn open_with(directory: &Path, change: impl FnOnce(&mut Config)) -> F
         budget: Arc::clone(&budget),
         committer: wal::Committer::new(1),
         seed,
+        cache: BlockCache::new(64 << 20),
+        ids: Arc::new(Mutex::new(BlockIds::random())),
     };
     let tenant = TenantId::anonymous();
     let (database, recovery) = Database::open(directory, tenant, &config, dependencies).unwrap();
@@ -79,6 +86,30 @@ impl Fixture {
         at_ms: i64,
         max_series: usize,
     ) -> Result<Commit, Error> {
+        self.append_rows(raw, name, service, at_ms, max_series, false)
+    }
+
+    /// Appends a profile whose values count from the start of a program: `times` those of [`GO_CPU`].
+    pub(crate) fn push_cumulative(&self, service: &str, at_ms: i64, times: i64) {
+        use prost::Message;
+        let mut profile = decode(GO_CPU);
+        for sample in &mut profile.sample {
+            sample.value.iter_mut().for_each(|value| *value *= times);
+        }
+        let raw = profile.encode_to_vec();
+        let appended = self.append_rows(&raw, "process_cpu", service, at_ms, 0, true);
+        block_on(appended.unwrap().wait()).unwrap();
+    }
+
+    fn append_rows(
+        &self,
+        raw: &[u8],
+        name: &str,
+        service: &str,
+        at_ms: i64,
+        max_series: usize,
+        delta: bool,
+    ) -> Result<Commit, Error> {
         let mut workspace = Workspace::new();
         let decoded = workspace.decode(raw, 64 << 20).unwrap();
         let mut profile = decoded
@@ -106,7 +137,7 @@ impl Fixture {
                     sample_type,
                     id,
                     partition: PartitionId(7),
-                    delta: false,
+                    delta,
                 }
             })
             .collect();
@@ -181,17 +212,21 @@ pub(crate) fn everything() -> MetadataQuery {
 
 /// Sum of one column of a pprof, by hand.
 pub(crate) fn sum_by_hand(raw: &[u8], column: usize) -> i64 {
-    use prost::Message;
-    let mut plain = Vec::new();
-    phlare_pprof::gzip::Inflater::new()
-        .gunzip(raw, 64 << 20, &mut plain)
-        .unwrap();
-    let profile = phlare_proto::google::v1::Profile::decode(plain.as_slice()).unwrap();
+    let profile = decode(raw);
     profile
         .sample
         .iter()
         .map(|sample| sample.value[column])
         .sum()
+}
+
+fn decode(raw: &[u8]) -> phlare_proto::google::v1::Profile {
+    use prost::Message;
+    let mut plain = Vec::new();
+    phlare_pprof::gzip::Inflater::new()
+        .gunzip(raw, 64 << 20, &mut plain)
+        .unwrap();
+    phlare_proto::google::v1::Profile::decode(plain.as_slice()).unwrap()
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -73,6 +73,8 @@ async fn filled(directory: &Path) -> Database {
         budget: Arc::new(MemoryBudget::new(1 << 30)),
         committer: wal::Committer::new(1),
         seed,
+        cache: phlare_phlaredb::BlockCache::new(1 << 20),
+        ids: Arc::default(),
     };
     let (database, _) =
         Database::open(directory, tenant("a"), &Config::default(), dependencies).unwrap();
