@@ -1,5 +1,6 @@
 //! A finished block: opened piece by piece as queries need it, with the pieces in a shared cache.
 
+mod bucket;
 mod cache;
 mod partition;
 
@@ -13,6 +14,7 @@ use phlare_block::{BlockId, Error, Files, LocalFiles, symdb, tsdb};
 
 use tracing::warn;
 
+pub use bucket::BucketFiles;
 pub use cache::BlockCache;
 use cache::{Owner, Part, Piece};
 pub(crate) use partition::Partition;

@@ -29,7 +29,7 @@ mod symbols;
 mod varint;
 pub mod wal;
 
-pub use block::{Block, BlockCache};
+pub use block::{Block, BlockCache, BucketFiles};
 pub use budget::MemoryBudget;
 pub use config::{Config, WalSync};
 pub use database::{Commit, Database, Dependencies, Recovery};

@@ -11,14 +11,13 @@ use parking_lot::Mutex;
 use phlare_block::{BlockId, Meta};
 use phlare_bucket::Bucket;
 use phlare_model::{Clock, TenantId, TimeRange};
-use phlare_phlaredb::{Block, BlockCache};
+use phlare_phlaredb::{Block, BlockCache, BucketFiles};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::files::BucketFiles;
 use crate::metrics::Metrics;
 use crate::sync::{self, TenantSync};
 

@@ -1,17 +1,15 @@
-//! Which blocks of each tenant a bucket holds, and how their bytes are read.
+//! Which blocks of each tenant a bucket holds.
 //!
 //! Knows nothing of heads, pushes or selectors. A list of blocks is a snapshot: it is renewed now and then, and added to
 //! when somebody in this process uploads a block.
 
 mod config;
 mod error;
-mod files;
 mod gateway;
 mod metrics;
 mod sync;
 
 pub use config::{BucketStore, Config};
 pub use error::Error;
-pub use files::BucketFiles;
 pub use gateway::{Dependencies, StoreGateway};
 pub use metrics::Metrics;

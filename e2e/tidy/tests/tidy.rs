@@ -14,7 +14,10 @@ const LADDER: &[(&str, &[&str])] = &[
     ("components/bucket", &["model"]),
     ("components/block", &["model"]),
     ("components/formats", &["model", "pprof", "proto"]),
-    ("components/phlaredb", &["block", "model", "pprof", "proto"]),
+    (
+        "components/phlaredb",
+        &["block", "bucket", "model", "pprof", "proto"],
+    ),
     ("components/tenancy", &["model"]),
     ("components/server", &["model", "proto", "tenancy"]),
     (
