@@ -111,14 +111,24 @@ impl Strings {
     /// The text of a string; empty if there is no such string.
     #[must_use]
     pub fn get(&self, id: StringId) -> &str {
+        std::str::from_utf8(self.bytes(id)).unwrap_or_default()
+    }
+
+    /// The bytes of a string, which are UTF-8.
+    pub(crate) fn bytes(&self, id: StringId) -> &[u8] {
         let index = id as usize;
         let start = match index.checked_sub(1) {
             Some(before) => self.ends.get(before).copied().unwrap_or_default() as usize,
             None => 0,
         };
         let end = self.ends.get(index).map_or(start, |&end| end as usize);
-        let text = self.bytes.get(start..end).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// Gives back what memory is not in use.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     /// Number of strings.

@@ -6,8 +6,11 @@
 mod check;
 mod chunk;
 mod columns;
+#[cfg(test)]
+mod damage;
 mod index;
 mod layout;
+pub mod merge;
 mod reader;
 mod sections;
 mod stacks;

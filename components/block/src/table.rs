@@ -29,6 +29,10 @@ const MAGIC: &[u8; 4] = b"PAR1";
 const TRAILER: u64 = 8;
 /// How much is read from the end of a file at first: footer and index of pages of most.
 const TAIL: u64 = 32 << 10;
+/// Rows that are read from however few bytes.
+const FEW_ROWS: u64 = 1 << 22;
+/// Bytes of byte strings that are read from however few bytes.
+const FEW_BYTES: u64 = 16 << 20;
 
 /// A Parquet file of which the footer was read.
 #[derive(Clone, Debug)]
@@ -184,6 +188,15 @@ impl TableFile {
             }
         }
         let ranges = joined(ranges);
+        let bytes = ranges
+            .iter()
+            .map(|range| range.end.saturating_sub(range.start));
+        let bytes = bytes.fold(0, u64::saturating_add);
+        let count = rows.iter().map(|rows| rows.count);
+        if count.fold(0, u64::saturating_add) > most(bytes, FEW_ROWS) {
+            let problem = "it has fewer bytes than so many rows need";
+            return Err(Error::corrupt(&self.full_name, 0, problem));
+        }
         let parts = match ranges.is_empty() {
             true => Vec::new(),
             false => files.read(&self.name, &ranges)?,
@@ -215,6 +228,12 @@ impl Chunk {
     }
 }
 
+/// How much so many bytes can hold, if they are pages as anybody writes them, and `few` more: repeated values, and
+/// numbers that grow evenly, take next to nothing.
+fn most(bytes: u64, few: u64) -> u64 {
+    bytes.saturating_mul(64).saturating_add(few)
+}
+
 /// Ranges in order, without empty ones, those that touch in one.
 fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
@@ -241,4 +260,9 @@ impl Column {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests;

@@ -102,4 +102,5 @@ fn stacks(symbols: &Symbols) -> Result<(), String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;

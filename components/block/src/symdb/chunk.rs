@@ -38,8 +38,8 @@ pub(super) fn decode(bytes: &[u8], nodes: u32, stacks: &mut Stacks) -> Result<()
     if u32::try_from(base.saturating_add(nodes)).is_err() {
         return Err(damage(0, "a partition has more than 2^32 - 1 nodes"));
     }
-    stacks.parents.reserve(nodes);
-    stacks.locations.reserve(nodes);
+    stacks.parents.reserve_exact(nodes);
+    stacks.locations.reserve_exact(nodes);
     let mut parent = 0_i32;
     let mut node = 0_usize;
     let mut at = 0_usize;
@@ -146,4 +146,9 @@ fn unzigzag(value: u32) -> i32 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests;

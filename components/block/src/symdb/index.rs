@@ -412,4 +412,5 @@ fn write_chunk(data: &mut Vec<u8>, partition: u64, index: u16, chunk: &Chunk) {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;

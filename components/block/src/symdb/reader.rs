@@ -350,7 +350,7 @@ fn missing(file: &str, partition: u64) -> Error {
     Error::corrupt(file, 0, format!("it has no partition {partition:016x}"))
 }
 
-/// Adds the rows that writers leave out: the empty string of a partition without strings, and the mapping of
+/// Gives back memory that isn't in use, and adds the rows that writers leave out: the empty string of a partition without strings, and the mapping of
 /// locations in one without mappings, who refer to the first nevertheless.
 fn complete(symbols: &mut Symbols) -> Result<(), Error> {
     if symbols.strings.is_empty() {
@@ -359,6 +359,8 @@ fn complete(symbols: &mut Symbols) -> Result<(), Error> {
     if symbols.mappings.is_empty() && !symbols.locations.is_empty() {
         symbols.mappings.push(Mapping::default());
     }
+    symbols.strings.shrink_to_fit();
+    symbols.lines.shrink_to_fit();
     Ok(())
 }
 
@@ -406,5 +408,9 @@ fn bytes_of_sections(sections: &Sections) -> u64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test may panic")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests;

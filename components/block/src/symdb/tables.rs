@@ -242,7 +242,10 @@ impl<const N: usize> Loaded<'_, N> {
 
     /// As many rows as were fetched, if each of the columns before had so many values.
     fn rows<T>(&self, mut row: impl FnMut() -> Option<T>) -> Vec<T> {
-        (0..self.fetched.count()).map_while(|_| row()).collect()
+        let count = self.fetched.count() as usize;
+        let mut rows = Vec::with_capacity(count);
+        rows.extend((0..count).map_while(|_| row()));
+        rows
     }
 }
 

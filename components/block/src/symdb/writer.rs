@@ -18,6 +18,8 @@ use crate::symbols::Symbols;
 const DIRECTORY: &str = "symbols";
 const INDEX: &str = "index.symdb";
 const STACKS: &str = "stacktraces.symdb";
+/// Bytes of a row group of a table, at which another one is begun. They are in memory. Few blocks have so many.
+const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Where the second chunk would begin: there is only one.
 const MAX_NODES: u32 = u32::MAX;
 /// Locations of a partition: upstream has a use for the bit above.
@@ -39,12 +41,15 @@ impl Writer {
     /// # Errors
     /// [`Error::Write`].
     pub fn new(block: impl Into<PathBuf>) -> Result<Self, Error> {
-        let block = block.into();
+        Self::create(block.into(), ROW_GROUP_BYTES)
+    }
+
+    fn create(block: PathBuf, row_group_bytes: usize) -> Result<Self, Error> {
         let directory = block.join(DIRECTORY);
         fs::create_dir_all(&directory).map_err(|source| write_error(&directory, source))?;
         Ok(Self {
             stacktraces: Stacktraces::create(directory.join(STACKS))?,
-            tables: TablesWriter::create(&directory)?,
+            tables: TablesWriter::create(&directory, row_group_bytes)?,
             partitions: Vec::new(),
             block,
         })

@@ -295,6 +295,3 @@ fn lengths(bytes: &[u8], count: usize) -> Result<(Vec<usize>, usize), Problem> {
     let used = delta::decode(bytes, count, |value| lengths.push(value as u32 as usize))?;
     Ok((lengths, used))
 }
-
-#[cfg(test)]
-mod tests;

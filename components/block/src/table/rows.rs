@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::encoding::{self, ByteArrays, Wanted};
 use super::footer::{Chunk, Column};
 use super::page::{Decompressor, Header, Page, PageKind, Problem};
-use super::{Rows, TableFile};
+use super::{FEW_BYTES, Rows, TableFile, most};
 use crate::error::Error;
 
 /// Pages of some columns that hold some rows.
@@ -61,6 +61,12 @@ impl<'a> Fetched<'a> {
         counts.fold(0, u64::saturating_add)
     }
 
+    /// Bytes of all pages that were fetched.
+    pub(super) fn bytes_read(&self) -> u64 {
+        let bytes = self.parts.iter().map(|part| part.len() as u64);
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// A column of integers, each there.
     pub(crate) fn integers(&self, column: usize) -> Result<Vec<i64>, Error> {
         let mut out = Vec::new();
@@ -95,9 +101,15 @@ impl<'a> Fetched<'a> {
         column: usize,
         mut each: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let mut left = most(self.bytes_read(), FEW_BYTES);
         self.flat(column, |page, dictionary, wanted| {
             let dictionary = dictionary.byte_arrays.as_ref();
-            let mut each = |text: &[u8]| each(text).map_err(Failure::Other);
+            let mut each = |text: &[u8]| {
+                left = left
+                    .checked_sub(text.len() as u64)
+                    .ok_or("there are fewer bytes than so many texts need")?;
+                each(text).map_err(Failure::Other)
+            };
             encoding::byte_arrays(
                 page.encoding,
                 page.values,

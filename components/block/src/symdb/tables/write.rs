@@ -13,9 +13,6 @@ use crate::error::Error;
 use crate::symbols::{Symbols, flags};
 use crate::table::{Columns, Rows, TableWriter, Written};
 
-/// Bytes of a row group, at which another one is begun. They are in memory. Few blocks have so many.
-const ROW_GROUP_BYTES: usize = 32 << 20;
-
 const STRINGS: &str = "message String {
     required int64 ID (INTEGER(64, false));
     required binary String (STRING);
@@ -62,10 +59,13 @@ pub(in crate::symdb) struct TablesWriter {
 }
 
 impl TablesWriter {
-    /// Creates the files in a directory.
-    pub(in crate::symdb) fn create(directory: &Path) -> Result<Self, Error> {
+    /// Creates the files in a directory. A row group of `row_group_bytes` bytes is closed.
+    pub(in crate::symdb) fn create(
+        directory: &Path,
+        row_group_bytes: usize,
+    ) -> Result<Self, Error> {
         let create = |name: &str, schema: &str| {
-            TableWriter::create(&directory.join(name), schema, ROW_GROUP_BYTES)
+            TableWriter::create(&directory.join(name), schema, row_group_bytes)
         };
         Ok(Self {
             strings: create("strings.parquet", STRINGS)?,

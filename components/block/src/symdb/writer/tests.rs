@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::super::testing::{REAL, layout, real, real_path};
+use super::super::testing::{REAL, layout, real, real_path, some_symbols, symbols};
 use super::*;
 use crate::files::LocalFiles;
-use crate::symbols::{Function, Line, Location, Mapping, Stacks};
+use crate::symbols::{Line, Location};
 use crate::symdb::Reader;
 
 /// What is written and read again.
@@ -29,45 +30,6 @@ impl Block {
         let files = LocalFiles::new(self.directory.path());
         Reader::open(Arc::new(files), layout(self.directory.path(), 3)).unwrap()
     }
-}
-
-/// A function, its location, and a stack trace of it.
-fn small() -> Symbols {
-    let mut symbols = Symbols::default();
-    for text in ["", "main", "main.go"] {
-        symbols.strings.push(text).unwrap();
-    }
-    symbols.functions.push(Function {
-        name: 1,
-        system_name: 1,
-        filename: 2,
-        start_line: -1,
-    });
-    symbols.mappings.push(Mapping {
-        memory_start: u64::MAX,
-        flags: 0b1010,
-        ..Mapping::default()
-    });
-    symbols.lines.push(Line {
-        function: 0,
-        column: 0,
-        line: i64::MAX,
-    });
-    symbols.locations.push(Location {
-        address: 1 << 63,
-        line_count: 1,
-        is_folded: true,
-        ..Location::default()
-    });
-    symbols.locations.push(Location {
-        first_line: 1,
-        ..Location::default()
-    });
-    symbols.stacks = Stacks {
-        parents: vec![0, 0, 1],
-        locations: vec![0, 1, 0],
-    };
-    symbols
 }
 
 #[test]
@@ -106,7 +68,7 @@ fn stack_traces_are_written_as_upstream_writes_them() {
 
 #[test]
 fn files_are_named_with_their_sizes_and_rows() {
-    let block = Block::write([(7, &small()), (u64::MAX, &small())]);
+    let block = Block::write([(7, &some_symbols()), (u64::MAX, &some_symbols())]);
     let names: Vec<_> = block.files.iter().map(|file| &*file.rel_path).collect();
     assert_eq!(
         names,
@@ -132,23 +94,23 @@ fn files_are_named_with_their_sizes_and_rows() {
 
 #[test]
 fn all_fields_come_back() {
-    let block = Block::write([(7, &small())]);
-    assert_eq!(block.reader().load(7).unwrap(), small());
+    let block = Block::write([(7, &some_symbols())]);
+    assert_eq!(block.reader().load(7).unwrap(), some_symbols());
 }
 
 #[test]
 fn columns_of_lines_come_back() {
-    let mut with = small();
+    let mut with = some_symbols();
     with.lines[0].column = 80;
-    let block = Block::write([(3, &small()), (7, &with)]);
+    let block = Block::write([(3, &some_symbols()), (7, &with)]);
     let reader = block.reader();
-    assert_eq!(reader.load(3).unwrap(), small());
+    assert_eq!(reader.load(3).unwrap(), some_symbols());
     assert_eq!(reader.load(7).unwrap(), with);
 }
 
 #[test]
 fn lines_may_lie_in_another_order_than_locations() {
-    let mut odd = small();
+    let mut odd = some_symbols();
     odd.lines.insert(0, Line::default());
     odd.lines[1].column = 9;
     odd.locations[0].first_line = 1;
@@ -173,29 +135,29 @@ fn a_block_without_symbols_can_be_read() {
 fn a_partition_of_nothing_but_the_empty_string_can_be_read() {
     let mut nothing = Symbols::default();
     nothing.strings.push("").unwrap();
-    let block = Block::write([(1, &nothing), (2, &small())]);
+    let block = Block::write([(1, &nothing), (2, &some_symbols())]);
     let reader = block.reader();
     assert_eq!(reader.load(1).unwrap(), nothing);
-    assert_eq!(reader.load(2).unwrap(), small());
+    assert_eq!(reader.load(2).unwrap(), some_symbols());
 }
 
 #[test]
 fn partitions_that_do_not_ascend_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = Writer::new(directory.path()).unwrap();
-    writer.partition(7, &small()).unwrap();
+    writer.partition(7, &some_symbols()).unwrap();
     for id in [7, 6] {
-        let refused = writer.partition(id, &small());
+        let refused = writer.partition(id, &some_symbols());
         assert!(matches!(refused, Err(Error::Unwritable { .. })));
     }
-    writer.partition(8, &small()).unwrap();
+    writer.partition(8, &some_symbols()).unwrap();
 }
 
 #[test]
 fn what_nobody_could_read_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = Writer::new(directory.path()).unwrap();
-    let mut dangling = small();
+    let mut dangling = some_symbols();
     dangling.functions[0].name = 3;
     let refused = writer.partition(7, &dangling).unwrap_err().to_string();
     assert!(
@@ -203,4 +165,56 @@ fn what_nobody_could_read_is_refused() {
         "{refused}"
     );
     assert!(writer.partition(7, &Symbols::default()).is_err());
+}
+
+#[test]
+fn long_tables_have_several_row_groups() {
+    // Rows are written 8192 at a time, the last ones of a row group included.
+    let mut long = some_symbols();
+    for index in 0..60_000_u32 {
+        long.strings
+            .push(&format!("{:x}", index.wrapping_mul(0x9e37_79b9)))
+            .unwrap();
+        long.lines.push(Line {
+            line: index.into(),
+            ..Line::default()
+        });
+        long.locations.push(Location {
+            address: u64::from(index)
+                .wrapping_pow(5)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            first_line: index + 1,
+            line_count: 1,
+            ..Location::default()
+        });
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(directory.path().to_owned(), 100_000).unwrap();
+    for (id, symbols) in [(1, &some_symbols()), (2, &long), (3, &some_symbols())] {
+        writer.partition(id, symbols).unwrap();
+    }
+    let Tables::Rows(rows) = &writer.partitions[1].tables else {
+        panic!("{:?}", writer.partitions);
+    };
+    let ranges: Vec<_> = rows.locations.iter().map(|range| range.row_group).collect();
+    assert!(ranges.len() > 2 && ranges.is_sorted(), "{ranges:?}");
+    let files = writer.finish().unwrap();
+    let block = Block { directory, files };
+    let reader = block.reader();
+    assert!(reader.load(1).unwrap() == some_symbols());
+    assert!(reader.load(2).unwrap() == long);
+    assert!(reader.load(3).unwrap() == some_symbols());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
+    #[test]
+    fn any_symbols_come_back(one in symbols(), other in symbols(), id: u64) {
+        let id = id.max(1);
+        let block = Block::write([(id - 1, &one), (id, &other)]);
+        let reader = block.reader();
+        prop_assert_eq!(reader.load(id - 1).unwrap(), one);
+        prop_assert_eq!(reader.load(id).unwrap(), other);
+    }
 }
