@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use phlare_model::{Classify, ErrorKind, LabelsBuilder, TenantId};
+use phlare_model::{Classify, ErrorKind, LabelsBuilder, TenantId, chain};
 use phlare_proto::types::v1::LabelPair;
 use phlare_server::Status;
 use phlare_tenancy::Limits;
@@ -357,17 +357,6 @@ impl Failures {
             retry_after,
         }
     }
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ impl Ingester {
     /// # Errors
     /// If a log cannot be read. Damage is no error: it is logged and counted.
     pub fn recover(&self) -> Result<(), Error> {
+        self.measure_disk();
         let tenants = self.directory.tenants()?;
         self.remaining.store(tenants.len(), Ordering::Release);
         for tenant in &tenants {
@@ -121,6 +122,19 @@ impl Ingester {
             usize::MAX => Err(Error::Starting { remaining: 0 }),
             remaining => Err(Error::Starting { remaining }),
         }
+    }
+
+    /// Why profiles would be refused, if so: what a readiness probe should say.
+    ///
+    /// # Errors
+    /// [`Error::Starting`], [`Error::Stopping`], [`Error::DiskFull`], or the log that fails.
+    pub fn check_taking(&self) -> Result<(), Error> {
+        self.check_ready()?;
+        self.check_disk()?;
+        for database in self.databases.all() {
+            database.check_log()?;
+        }
+        Ok(())
     }
 
     /// Adds the profiles of one pprof. They may be acknowledged once the returned [`Commit`] has resolved.

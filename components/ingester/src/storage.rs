@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phlare_block::Meta;
-use phlare_model::TenantId;
+use phlare_model::{TenantId, chain};
 use phlare_phlaredb::Database;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -273,15 +273,4 @@ fn nanos(duration: Duration) -> i64 {
 fn stable_hash(tenant: &TenantId) -> u64 {
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     tenant.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, mix)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

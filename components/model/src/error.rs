@@ -1,6 +1,7 @@
 //! What kind of failure an error is: the vocabulary from which `server` derives
 //! Connect codes, gRPC codes and HTTP statuses.
 
+use std::error::Error;
 use std::time::Duration;
 
 /// A kind of failure, named as in the Connect protocol (api.md 2.4).
@@ -53,4 +54,17 @@ pub trait Classify {
     fn retry_after(&self) -> Option<Duration> {
         None
     }
+}
+
+/// An error and its causes in one line: `cut the head: write profiles.parquet: No space left on device`.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += ": ";
+        text += &error.to_string();
+        cause = error.source();
+    }
+    text
 }

@@ -18,7 +18,7 @@ pub mod time;
 pub mod tree;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{Classify, ErrorKind};
+pub use error::{Classify, ErrorKind, chain};
 pub use labels::{Fingerprint, Labels, LabelsBuilder};
 pub use profile_type::{ProfileType, ProfileTypeError};
 pub use query::{Aggregation, MergeQuery, SeriesQuery, TimeRange, TimeSeries};

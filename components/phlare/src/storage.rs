@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use phlare_block::BlockIds;
 use phlare_bucket::Bucket;
 use phlare_ingester::Ingester;
-use phlare_model::Clock;
+use phlare_model::{Clock, chain};
 use phlare_phlaredb::{BlockCache, MemoryBudget, wal};
 use phlare_pprof::Seed;
 use phlare_server::{Health, Registry};
@@ -85,7 +85,7 @@ impl Storage {
         )?);
         let checked = Arc::clone(&ingester);
         shared.health.register("ingester", move || {
-            checked.check_ready().map_err(|error| error.to_string())
+            checked.check_taking().map_err(|error| chain(&error))
         });
         Ok(Self {
             bucket,

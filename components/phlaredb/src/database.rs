@@ -332,6 +332,18 @@ impl Database {
         self.view.read().clone()
     }
 
+    /// Whether the log takes records.
+    ///
+    /// # Errors
+    /// [`Error::Wal`] while its disk fails or does not answer.
+    pub fn check_log(&self) -> Result<(), Error> {
+        let wal = Arc::clone(&self.writer.lock().wal);
+        wal.check().map_err(|source| Error::Wal {
+            tenant: self.tenant.clone(),
+            source,
+        })
+    }
+
     /// Bytes of the log on disk.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {

@@ -198,6 +198,14 @@ impl Wal {
         self.log.rotate()
     }
 
+    /// Whether the disk keeps up.
+    ///
+    /// # Errors
+    /// [`Error::Stalled`] while writing fails, or a record has waited for `commit_timeout`; [`Error::Closed`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.log.check()
+    }
+
     /// Takes a record. Copies it and returns; [`Wal::commit`] waits for the disk.
     ///
     /// # Errors

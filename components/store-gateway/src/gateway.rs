@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use phlare_block::{BlockId, Meta};
 use phlare_bucket::Bucket;
-use phlare_model::{Clock, TenantId, TimeRange};
+use phlare_model::{Clock, TenantId, TimeRange, chain};
 use phlare_phlaredb::{Block, BlockCache, BucketFiles};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -279,15 +279,4 @@ impl StoreGateway {
         let files = BucketFiles::new(bucket, prefix, self.runtime.clone());
         Arc::new(Block::new(meta, Arc::new(files), &self.dependencies.cache))
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

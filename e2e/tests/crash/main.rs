@@ -1,6 +1,7 @@
 //! What was acknowledged is there after any end of the process, once and whole.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -63,6 +64,7 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() -> anyhow::Resu
                 Arc::clone(&count),
             ));
         }
+        let flushing = tokio::spawn(flush_until_refused(server.client()?));
         let (pushes, moment) = (random.random_range(20..80), random.random_range(0..15));
         while count.load(Ordering::Relaxed) < pushes {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -74,7 +76,9 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() -> anyhow::Resu
             acknowledged.extend(sent.acknowledged);
             unknown.extend(sent.unknown);
         }
+        flushing.await??;
         server = unlimited().directory(server.directory()).start().await?;
+        nothing_unfinished(&server.data())?;
         check(&server.client()?, &acknowledged, &unknown)
             .await
             .with_context(|| {
@@ -91,6 +95,28 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() -> anyhow::Resu
     );
     // A kill in the middle of a write leaves a tail that is cut, and said.
     server.stop_quiet(&["cut"]).await
+}
+
+/// Cuts and uploads without a pause, so that the kill hits every part of it sooner or later.
+async fn flush_until_refused(client: Client) -> anyhow::Result<()> {
+    while let Ok(reply) = client.post("/ingester/flush", &[], Vec::new()).await {
+        reply.ok()?;
+    }
+    Ok(())
+}
+
+/// B38: no half block lies around after a start.
+fn nothing_unfinished(data: &Path) -> anyhow::Result<()> {
+    for tenant in std::fs::read_dir(data.join("ingester"))? {
+        let tenant = tenant?.path();
+        for name in ["head", "trash", "set-aside"] {
+            let Ok(entries) = std::fs::read_dir(tenant.join(name)) else {
+                continue;
+            };
+            ensure!(entries.count() == 0, "something is left in {name}");
+        }
+    }
+    Ok(())
 }
 
 /// No limit but memory: these tests push faster than a tenant may.

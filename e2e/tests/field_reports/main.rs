@@ -9,6 +9,7 @@ mod queries;
 mod ranges;
 mod references;
 mod shapes;
+mod storage;
 
 use anyhow::Context;
 use phlare_e2e::{Client, Pprof};

@@ -34,6 +34,12 @@ impl BucketFiles {
         let file = self.name(file);
         match source.kind() {
             ErrorKind::NotFound => Error::Missing { file },
+            // Blocks never change: what is too short stays so.
+            ErrorKind::Truncated => Error::Corrupt {
+                file,
+                offset: 0,
+                problem: source.to_string(),
+            },
             _ => Error::Read {
                 file,
                 source: Box::new(source),

@@ -167,6 +167,16 @@ impl Log {
         Ok((position, state.request()))
     }
 
+    /// Why a record would be refused, or its disk is failing.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let state = self.state.lock();
+        self.admit(&state, 0)?;
+        match (&state.cause, state.waiting_since) {
+            (Some(_), Some(since)) => Err(self.stalled_by(&state, since.elapsed())),
+            _ => Ok(()),
+        }
+    }
+
     fn admit(&self, state: &State, bytes: usize) -> Result<(), Error> {
         if state.closed {
             return Err(self.closed());

@@ -243,6 +243,7 @@ async fn a_failed_disk_is_named_and_heals() {
         wal.append(b"refused").unwrap_err(),
         Error::Stalled { .. }
     ));
+    assert!(matches!(wal.check(), Err(Error::Stalled { .. })));
     disk.heal();
     wal.log
         .progress
@@ -257,6 +258,7 @@ async fn a_failed_disk_is_named_and_heals() {
         .wait_for(|progress| progress.acked == 2)
         .await
         .unwrap();
+    wal.check().unwrap();
     drop(wal);
     assert_eq!(payloads(directory.path()), [b"one", b"two"]);
 }
