@@ -7,6 +7,7 @@ pub mod client;
 pub mod flame;
 pub mod pprof;
 pub mod programs;
+pub mod runtimes;
 pub mod server;
 pub mod shared;
 

@@ -1,12 +1,12 @@
 //! Clients that others publish, as their users run them, against a server that was just started.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use phlare_e2e::{Client, Server, client, flame, pprof, programs, shared};
+use phlare_e2e::{Client, Server, client, flame, pprof, runtimes, shared};
 use phlare_proto::querier::v1::{ProfileTypesRequest, ProfileTypesResponse};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -19,7 +19,7 @@ async fn the_go_api_client_gets_the_totals_that_the_pprof_has() -> anyhow::Resul
     let Some(shared) = shared::directory()? else {
         return Ok(());
     };
-    let Some(program) = go("go-api").await? else {
+    let Some(program) = runtimes::go(&source("go-api"), "clients/go-api").await? else {
         return Ok(());
     };
     let file = shared.join("testdata/pprof/og/cpu.pb.gz");
@@ -32,7 +32,7 @@ async fn the_go_api_client_gets_the_totals_that_the_pprof_has() -> anyhow::Resul
         let mut server = Server::start().await?;
         let mut command = Command::new(&program);
         command.args([protocol, server.url()]).arg(&file);
-        let answers: Value = serde_json::from_str(&run(command).await?)?;
+        let answers: Value = serde_json::from_str(&runtimes::run(command).await?)?;
         let expected = json!({
             "profileTypes": [
                 "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
@@ -66,7 +66,7 @@ async fn the_go_api_client_gets_the_totals_that_the_pprof_has() -> anyhow::Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_go_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
-    let Some(program) = go("go-sdk").await? else {
+    let Some(program) = runtimes::go(&source("go-sdk"), "clients/go-sdk").await? else {
         return Ok(());
     };
     profiled("go-sdk", "busyFunction", |url| {
@@ -79,31 +79,10 @@ async fn the_go_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
-    if !shared::runtime("python3", &["--version"], &[3, 9])? {
+    let Some(bin) = runtimes::python(&source("python"), "clients/python").await? else {
         return Ok(());
-    }
-    let venv = installed("python")?;
-    let python = venv.join("bin/python");
-    if !python.with_file_name("installed").is_file() {
-        let mut make = Command::new("python3");
-        run({
-            make.args(["-m", "venv"]).arg(&venv);
-            make
-        })
-        .await?;
-        let mut install = Command::new(&python);
-        install.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-        ]);
-        install.arg(source("python").join("requirements.txt"));
-        run(install).await?;
-        std::fs::write(python.with_file_name("installed"), b"")?;
-    }
+    };
+    let python = bin.join("python");
     profiled("python-sdk", "busy_function", |url| {
         let mut command = Command::new(&python);
         command.arg(source("python").join("busy.py")).arg(url);
@@ -114,25 +93,9 @@ async fn the_python_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
-    if !shared::runtime("node", &["--version"], &[20, 20, 2])?
-        || !shared::runtime("npm", &["--version"], &[7])?
-    {
+    let Some(directory) = runtimes::node(&source("node"), "clients/node").await? else {
         return Ok(());
-    }
-    let directory = installed("node")?;
-    for file in ["package.json", "package-lock.json", "busy.js"] {
-        std::fs::copy(source("node").join(file), directory.join(file))?;
-    }
-    if !directory
-        .join("node_modules/@pyroscope/nodejs/package.json")
-        .is_file()
-    {
-        let mut install = Command::new("npm");
-        install
-            .args(["ci", "--no-audit", "--no-fund"])
-            .current_dir(&directory);
-        run(install).await?;
-    }
+    };
     profiled("node-sdk", "busyFunction", |url| {
         let mut command = Command::new("node");
         command.arg(directory.join("busy.js")).arg(url);
@@ -146,49 +109,6 @@ fn source(client: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "clients", client]
         .iter()
         .collect()
-}
-
-/// Where what a client needs is installed.
-fn installed(client: &str) -> anyhow::Result<PathBuf> {
-    let directory = programs::target()?.join("clients").join(client);
-    std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
-    Ok(directory)
-}
-
-/// Builds a Go program; `None` without Go.
-async fn go(client: &str) -> anyhow::Result<Option<PathBuf>> {
-    // Go 1.21 fetches the version that a module asks for.
-    if !shared::runtime("go", &["version"], &[1, 21])? {
-        return Ok(None);
-    }
-    let program = installed(client)?.join(client);
-    let mut build = Command::new("go");
-    build
-        .args(["build", "-mod=readonly", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(source(client));
-    run(build).await?;
-    Ok(Some(program))
-}
-
-/// Runs a program to its end; the text is what it wrote to standard output.
-async fn run(mut command: Command) -> anyhow::Result<String> {
-    let name = command.get_program().to_owned();
-    let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
-        .await?
-        .with_context(|| format!("start {}", Path::new(&name).display()))?;
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    ensure!(
-        output.status.success(),
-        "{}: {}\n{out}{err}",
-        Path::new(&name).display(),
-        output.status
-    );
-    Ok(out.into_owned())
 }
 
 /// Runs a program that profiles itself until its busy function is in the flame graph.

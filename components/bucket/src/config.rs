@@ -2,9 +2,12 @@
 //!
 //! Keys and flags are upstream's (components.md 13) where the meaning is the same.
 
+mod azure;
+mod gcs;
 mod http;
 mod s3;
 mod secret;
+mod swift;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,16 +15,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::azure::AzureConfig;
+pub use self::gcs::GcsConfig;
 pub use self::http::HttpConfig;
 pub use self::s3::{Lookup, S3Config, SseConfig};
 pub use self::secret::Secret;
+pub use self::swift::SwiftConfig;
 
 /// Where blocks are kept.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[group(skip)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Kind of object store: filesystem or s3.
+    /// Kind of object store: filesystem, s3, gcs, azure or swift.
     #[arg(id = "storage.backend", long = "storage.backend", value_name = "KIND")]
     pub backend: Backend,
 
@@ -32,6 +38,18 @@ pub struct Config {
     /// Amazon S3, and what speaks like it.
     #[command(flatten)]
     pub s3: S3Config,
+
+    /// Google Cloud Storage.
+    #[command(flatten)]
+    pub gcs: GcsConfig,
+
+    /// Azure Blob Storage.
+    #[command(flatten)]
+    pub azure: AzureConfig,
+
+    /// OpenStack Swift.
+    #[command(flatten)]
+    pub swift: SwiftConfig,
 
     /// A directory.
     #[command(flatten)]
@@ -47,11 +65,23 @@ pub enum Backend {
     Filesystem,
     /// Amazon S3, and what speaks like it.
     S3,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Azure Blob Storage.
+    Azure,
+    /// OpenStack Swift.
+    Swift,
 }
 
 impl Backend {
     /// All of them.
-    const ALL: [Self; 2] = [Self::Filesystem, Self::S3];
+    const ALL: [Self; 5] = [
+        Self::Filesystem,
+        Self::S3,
+        Self::Gcs,
+        Self::Azure,
+        Self::Swift,
+    ];
 
     /// As in settings.
     #[must_use]
@@ -59,6 +89,9 @@ impl Backend {
         match self {
             Self::Filesystem => "filesystem",
             Self::S3 => "s3",
+            Self::Gcs => "gcs",
+            Self::Azure => "azure",
+            Self::Swift => "swift",
         }
     }
 }
@@ -157,6 +190,9 @@ impl Config {
             ),
             Backend::Filesystem => Ok(()),
             Backend::S3 => self.s3.validate(),
+            Backend::Gcs => self.gcs.validate(),
+            Backend::Azure => self.azure.validate(),
+            Backend::Swift => self.swift.validate(),
         }
     }
 }

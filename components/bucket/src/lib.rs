@@ -13,11 +13,13 @@ mod open;
 mod place;
 mod retries;
 mod source;
+mod swift;
 mod watch;
 
 pub use bucket::{Bucket, Object, Reads};
 pub use config::{
-    Backend, Config, ConfigError, FilesystemConfig, HttpConfig, Lookup, S3Config, Secret, SseConfig,
+    AzureConfig, Backend, Config, ConfigError, FilesystemConfig, GcsConfig, HttpConfig, Lookup,
+    S3Config, Secret, SseConfig, SwiftConfig,
 };
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Operation};

@@ -1,17 +1,20 @@
 //! Buckets from settings.
 
+mod azure;
+mod gcs;
 mod s3;
+mod swift;
 mod url;
 
 use std::path::Path;
 use std::sync::{Arc, Once};
 
-use object_store::RetryConfig;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::{ClientOptions, RetryConfig};
 
 use crate::bucket::{Bucket, Reads};
-use crate::config::{Backend, Config, ConfigError};
+use crate::config::{Backend, Config, ConfigError, HttpConfig};
 use crate::environment::Environment;
 use crate::metrics::Metrics;
 use crate::place::{Credentials, Place, Store};
@@ -69,6 +72,9 @@ impl Bucket {
                 return directory(dir, prefix, metrics);
             }
             Backend::S3 => s3::opener(&config.s3, prefix, environment)?,
+            Backend::Gcs => gcs::opener(&config.gcs, prefix, environment)?,
+            Backend::Azure => azure::opener(&config.azure, prefix, environment)?,
+            Backend::Swift => swift::opener(&config.swift, prefix, environment)?,
         };
         Ok(Self::new(source(place, opener, metrics), FAR))
     }
@@ -87,8 +93,9 @@ impl Bucket {
         Self::new(source(place, Box::new(Fixed(opened)), metrics), NEAR)
     }
 
-    /// The bucket that a URL names, for tools: `s3://bucket/prefix?region=…&endpoint=…`, `file:///directory`, or a
-    /// directory without more. It must exist. Credentials come from the environment.
+    /// The bucket that a URL names, for tools: `s3://bucket/prefix?region=…&endpoint=…`, `gs://bucket/prefix`,
+    /// `az://container/prefix?account_name=…`, `swift://container/prefix`, `file:///directory`, or a directory without
+    /// more, which must exist. Credentials come from the environment.
     ///
     /// # Errors
     /// If it is no such URL, or no such directory.
@@ -100,7 +107,9 @@ impl Bucket {
         };
         match config.backend {
             Backend::Filesystem => directory(&config.filesystem.dir, "", &Metrics::default()),
-            Backend::S3 => Self::open(&config, &Metrics::default()),
+            Backend::S3 | Backend::Gcs | Backend::Azure | Backend::Swift => {
+                Self::open(&config, &Metrics::default())
+            }
         }
         .map_err(about_url)
     }
@@ -155,6 +164,21 @@ fn directory_error(dir: &Path, error: &std::io::Error) -> ConfigError {
         "filesystem.dir",
         format!("directory {}: {error}", dir.display()),
     )
+}
+
+/// Longest time for a connection to be made.
+const CONNECT: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn client_options(http: &HttpConfig, plain: bool) -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(plain)
+        .with_allow_invalid_certificates(http.insecure_skip_verify)
+        .with_connect_timeout(CONNECT)
+        // The whole of a large answer may take long; only silence is bounded.
+        .with_timeout_disabled()
+        .with_read_timeout(http.response_header_timeout)
+        .with_pool_idle_timeout(http.idle_conn_timeout)
+        .with_pool_max_idle_per_host(http.max_idle_connections_per_host)
 }
 
 /// `reqwest` is built without a TLS provider of its own, and panics if there is none.

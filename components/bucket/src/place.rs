@@ -43,17 +43,21 @@ pub(crate) enum CredentialSource {
     Settings,
     /// Variables of the environment that hold them: they stay, too.
     Environment,
+    /// A key in a file, which is read anew.
+    KeyFile,
     /// A token in a file is exchanged for them.
     TokenFile,
     /// A service of the cloud hands them out to this container or machine.
     Role,
+    /// A name and a password are exchanged for a token.
+    Login,
 }
 
 impl CredentialSource {
     /// Whether asking again may give others.
     pub(crate) const fn renewable(self) -> bool {
         match self {
-            Self::TokenFile | Self::Role => true,
+            Self::KeyFile | Self::TokenFile | Self::Role | Self::Login => true,
             Self::None | Self::Settings | Self::Environment => false,
         }
     }
@@ -108,8 +112,11 @@ impl Place {
         match self.store {
             Store::Memory => "memory".to_owned(),
             Store::Configured(Backend::Filesystem) => format!("directory `{}`", self.bucket),
-            Store::Configured(backend @ Backend::S3) => {
+            Store::Configured(backend @ (Backend::S3 | Backend::Gcs)) => {
                 format!("{backend} bucket `{}`", self.bucket)
+            }
+            Store::Configured(backend @ (Backend::Azure | Backend::Swift)) => {
+                format!("{backend} container `{}`", self.bucket)
             }
         }
     }

@@ -18,12 +18,17 @@ use crate::place::Place;
 /// Credentials that a store refuses are asked for again at most this often.
 const RENEWAL: Duration = Duration::from_secs(10);
 
+/// S3 counts parts to 10 000.
+const MOST_PARTS: u64 = 9_000;
+
 /// A store that can be asked.
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// Uploads in parts that can be tried one by one.
     pub(crate) parts: Option<Arc<dyn MultipartStore>>,
+    /// Most parts of one object.
+    pub(crate) most_parts: u64,
     /// When it must be opened anew because its credentials end.
     pub(crate) until: Option<Instant>,
     /// The region it was opened for.
@@ -44,6 +49,7 @@ impl Opened {
         Self {
             store,
             parts: None,
+            most_parts: MOST_PARTS,
             until: None,
             region: None,
         }

@@ -18,8 +18,6 @@ use crate::error::{Error, Failure, Operation};
 
 /// A piece of a file, unless the file is so large that a store could not count the pieces.
 const PIECE: u64 = 8 << 20;
-/// S3 counts to 10 000.
-const MOST_PIECES: u64 = 9_000;
 /// Files up to this size go in one request.
 const WHOLE: u64 = 2 * PIECE;
 /// Pieces of one file that are on their way at the same time.
@@ -39,20 +37,26 @@ impl Bucket {
         let (file, size) = opened
             .await
             .map_err(|error| self.local(operation, key, local, &error))?;
-        let file = Pieces { file, local };
+        let file = Pieces { file, size, local };
         if size <= WHOLE {
             let bytes = self.piece(key, &file, 0..size).await?;
             self.write(operation, key, &bytes).await?;
             return Ok(size);
         }
-        let by_parts = self
+        let most_parts = self
             .tried(operation, key, |opened| async move {
-                Ok(opened.parts.is_some())
+                Ok(opened.parts.as_ref().map(|_| opened.most_parts))
             })
             .await?;
-        match by_parts {
-            true => self.send_parts(key, &path, &file, size).await?,
-            false => self.send_stream(key, &path, &file, size).await?,
+        match most_parts {
+            Some(most) => {
+                self.send_parts(key, &path, &file, pieces(size, most))
+                    .await?
+            }
+            None => {
+                self.send_stream(key, &path, &file, pieces(size, u64::MAX))
+                    .await?
+            }
         }
         Ok(size)
     }
@@ -63,7 +67,7 @@ impl Bucket {
         key: &str,
         path: &Path,
         file: &Pieces<'_>,
-        size: u64,
+        pieces: impl Iterator<Item = Range<u64>>,
     ) -> Result<(), Error> {
         let operation = Operation::Upload;
         let silence = self.retries.silence;
@@ -87,12 +91,12 @@ impl Bucket {
             .await
         };
         let sent = async {
-            let parts: Vec<_> = stream::iter(pieces(size).enumerate())
+            let parts: Vec<_> = stream::iter(pieces.enumerate())
                 .map(part)
                 .buffered(PIECES_AT_A_TIME)
                 .try_collect()
                 .await?;
-            self.finish(key, path, id, parts, size).await
+            self.finish(key, path, id, parts, file).await
         };
         let outcome = sent.await;
         if outcome.is_err() {
@@ -108,7 +112,7 @@ impl Bucket {
         path: &Path,
         id: &String,
         parts: Vec<object_store::multipart::PartId>,
-        size: u64,
+        file: &Pieces<'_>,
     ) -> Result<(), Error> {
         let operation = Operation::Upload;
         let silence = self.retries.silence;
@@ -127,7 +131,7 @@ impl Bucket {
             // The first try may have succeeded without its answer reaching us.
             Err(error) if error.tries() > 1 && error.is_not_found() => {
                 match self.look_up(operation, key).await {
-                    Ok(meta) if meta.size == size => Ok(()),
+                    Ok(meta) if meta.size == file.size => Ok(()),
                     _ => Err(error),
                 }
             }
@@ -155,30 +159,33 @@ impl Bucket {
         key: &str,
         path: &Path,
         file: &Pieces<'_>,
-        size: u64,
+        pieces: impl Iterator<Item = Range<u64>> + Clone,
     ) -> Result<(), Error> {
         let operation = Operation::Upload;
-        self.tried(operation, key, |opened| async move {
-            let silence = self.retries.silence;
-            let started = opened.store.put_multipart(path);
-            let mut upload = self.answered(silence, started).await?;
-            let sent = async {
-                for range in pieces(size) {
-                    let bytes = file
-                        .read(range)
-                        .await
-                        .map_err(|e| Failure::local(file.local, &e))?;
-                    self.answered(silence, upload.put_part(PutPayload::from_bytes(bytes)))
-                        .await?;
-                }
-                self.answered(silence, upload.complete()).await
-            };
-            match sent.await {
-                Ok(_) => Ok(()),
-                Err(failure) => {
-                    // The failure that led here says more than a second one.
-                    let _ = self.answered(silence, upload.abort()).await;
-                    Err(failure)
+        self.tried(operation, key, |opened| {
+            let pieces = pieces.clone();
+            async move {
+                let silence = self.retries.silence;
+                let started = opened.store.put_multipart(path);
+                let mut upload = self.answered(silence, started).await?;
+                let sent = async {
+                    for range in pieces {
+                        let bytes = file
+                            .read(range)
+                            .await
+                            .map_err(|e| Failure::local(file.local, &e))?;
+                        self.answered(silence, upload.put_part(PutPayload::from_bytes(bytes)))
+                            .await?;
+                    }
+                    self.answered(silence, upload.complete()).await
+                };
+                match sent.await {
+                    Ok(_) => Ok(()),
+                    Err(failure) => {
+                        // The failure that led here says more than a second one.
+                        let _ = self.answered(silence, upload.abort()).await;
+                        Err(failure)
+                    }
                 }
             }
         })
@@ -213,7 +220,7 @@ impl Bucket {
             let written = blocking(move || file.write_all_at(&bytes, offset)).await;
             written.map_err(|error| wrong(&error))
         };
-        stream::iter(pieces(size))
+        stream::iter(pieces(size, u64::MAX))
             .map(piece)
             .buffer_unordered(PIECES_AT_A_TIME)
             .try_collect::<Vec<()>>()
@@ -233,6 +240,7 @@ impl Bucket {
 /// A file that is read in pieces.
 struct Pieces<'a> {
     file: Arc<File>,
+    size: u64,
     local: &'a LocalPath,
 }
 
@@ -273,9 +281,9 @@ impl Drop for Partial {
     }
 }
 
-/// The pieces of so many bytes.
-fn pieces(size: u64) -> impl Iterator<Item = Range<u64>> + Clone {
-    let piece = PIECE.max(size.div_ceil(MOST_PIECES));
+/// The pieces of so many bytes, at most so many.
+fn pieces(size: u64, most: u64) -> impl Iterator<Item = Range<u64>> + Clone {
+    let piece = PIECE.max(size.div_ceil(most));
     let count = size.div_ceil(piece);
     (0..count).map(move |i| {
         let start = i.saturating_mul(piece);
@@ -310,14 +318,14 @@ mod tests {
         ] {
             let mut end = 0;
             let mut count = 0;
-            for piece in pieces(size) {
+            for piece in pieces(size, 900) {
                 assert_eq!(piece.start, end);
                 assert!(piece.end > piece.start);
                 end = piece.end;
                 count += 1;
             }
             assert_eq!(end, size);
-            assert!(count <= 10_000, "{count}");
+            assert!(count <= 900, "{count}");
         }
     }
 }

@@ -118,7 +118,7 @@ fn settings_that_cannot_hold_are_named() {
 fn an_unknown_store_is_refused_with_those_that_exist() {
     let error = "cos".parse::<Backend>().unwrap_err();
     assert!(
-        error.contains("`cos`") && error.contains("filesystem, s3"),
+        error.contains("`cos`") && error.contains("filesystem, s3, gcs, azure, swift"),
         "{error}"
     );
 }

@@ -42,13 +42,22 @@ const fn setting(backend: Backend, setting: Setting) -> &'static str {
         (Backend::S3, Setting::Bucket) => "storage.s3.bucket_name",
         (Backend::S3, Setting::Endpoint) => "storage.s3.endpoint",
         (Backend::S3, Setting::Credentials) => "storage.s3.access_key_id",
+        (Backend::Gcs, Setting::Bucket | Setting::Endpoint) => "storage.gcs.bucket_name",
+        (Backend::Gcs, Setting::Credentials) => "storage.gcs.service_account",
+        (Backend::Azure, Setting::Bucket) => "storage.azure.container_name",
+        (Backend::Azure, Setting::Endpoint) => "storage.azure.account_name",
+        (Backend::Azure, Setting::Credentials) => "storage.azure.account_key",
+        (Backend::Swift, Setting::Bucket) => "storage.swift.container_name",
+        (Backend::Swift, Setting::Endpoint) => "storage.swift.auth_url",
+        (Backend::Swift, Setting::Credentials) => "storage.swift.username",
     }
 }
 
 const fn noun(backend: Backend) -> &'static str {
     match backend {
         Backend::Filesystem => "directory",
-        Backend::S3 => "bucket",
+        Backend::S3 | Backend::Gcs => "bucket",
+        Backend::Azure | Backend::Swift => "container",
     }
 }
 
@@ -73,9 +82,11 @@ fn of_exchange(place: &Place, failure: &Failure) -> String {
                 Store::Memory => "",
             }
         ),
-        CredentialSource::None | CredentialSource::Settings | CredentialSource::Environment => {
-            String::new()
+        CredentialSource::Login => "correct the name and the secret".to_owned(),
+        CredentialSource::KeyFile | CredentialSource::Settings | CredentialSource::Environment => {
+            "see that the key is current, and that its account exists".to_owned()
         }
+        CredentialSource::None => String::new(),
     }
 }
 
@@ -103,6 +114,51 @@ fn denied(
     match backend {
         Backend::Filesystem => "let the user of this process write there".to_owned(),
         Backend::S3 => s3_denied(place, operation, key, failure),
+        Backend::Gcs => {
+            let needs = match operation {
+                Operation::List => "storage.objects.list",
+                Operation::Put | Operation::Upload => {
+                    "storage.objects.create` and `storage.objects.delete"
+                }
+                Operation::Delete => "storage.objects.delete",
+                Operation::Get
+                | Operation::GetRanges
+                | Operation::Head
+                | Operation::Exists
+                | Operation::Download => "storage.objects.get",
+            };
+            format!("give this account `{needs}` on the bucket (role `roles/storage.objectAdmin`)")
+        }
+        Backend::Azure => azure_denied(place),
+        Backend::Swift => match operation {
+            Operation::Put | Operation::Upload | Operation::Delete => {
+                "give this user a role that writes to the container".to_owned()
+            }
+            Operation::List
+            | Operation::Get
+            | Operation::GetRanges
+            | Operation::Head
+            | Operation::Exists
+            | Operation::Download => "give this user a role that reads the container".to_owned(),
+        },
+    }
+}
+
+fn azure_denied(place: &Place) -> String {
+    match place.credentials.source {
+        CredentialSource::Settings => {
+            "correct the key; the account may also refuse keys, or the network that this comes from"
+                .to_owned()
+        }
+        CredentialSource::None
+        | CredentialSource::Environment
+        | CredentialSource::KeyFile
+        | CredentialSource::TokenFile
+        | CredentialSource::Role
+        | CredentialSource::Login => {
+            "give this identity the role `Storage Blob Data Contributor` on the container"
+                .to_owned()
+        }
     }
 }
 
@@ -112,8 +168,10 @@ fn origin(place: &Place, backend: Backend) -> String {
         CredentialSource::Settings => format!("`{}`", setting(backend, Setting::Credentials)),
         CredentialSource::None
         | CredentialSource::Environment
+        | CredentialSource::KeyFile
         | CredentialSource::TokenFile
-        | CredentialSource::Role => format!("the credentials of {}", place.credentials.name),
+        | CredentialSource::Role
+        | CredentialSource::Login => format!("the credentials of {}", place.credentials.name),
     }
 }
 
@@ -165,7 +223,7 @@ fn misconfigured(backend: Backend, failure: &Failure) -> String {
             "set `storage.s3.region` to the bucket's, and `storage.s3.endpoint` to one of that region or to nothing"
                 .to_owned()
         }
-        (Backend::Filesystem, _) => String::new(),
+        (Backend::Filesystem | Backend::Gcs | Backend::Azure | Backend::Swift, _) => String::new(),
     }
 }
 

@@ -7,7 +7,8 @@ use std::io;
 use object_store::client::HttpErrorKind;
 
 use super::ErrorKind;
-use crate::place::Place;
+use crate::config::Backend;
+use crate::place::{Place, Store};
 use crate::watch::{Answer, NoAnswer, innermost, status_text};
 
 /// What went wrong in one try.
@@ -164,6 +165,14 @@ impl Failure {
     fn of_library(error: &object_store::Error) -> Self {
         use object_store::Error as Store;
         let text = innermost(error);
+        // Azure's deletions come in batches, whose answers the library reads itself.
+        if let Some(status) = status_in(&text) {
+            return Self {
+                status: Some(status),
+                transient: is_transient(status, ""),
+                ..Self::new(kind_of(status, ""), "")
+            };
+        }
         let kind = match error {
             Store::NotFound { .. } => ErrorKind::NotFound,
             Store::InvalidPath { .. } => ErrorKind::Invalid,
@@ -179,12 +188,22 @@ impl Failure {
     }
 }
 
+/// The status in `… (code: 403)`.
+fn status_in(text: &str) -> Option<u16> {
+    let (_, code) = text.trim_end_matches(')').rsplit_once("(code: ")?;
+    code.parse().ok()
+}
+
 fn is_ours(error: &(dyn StdError + 'static)) -> bool {
     error.is::<Answer>() || error.is::<NoAnswer>()
 }
 
 /// Whether this is another host than the store's.
 fn is_exchange(place: &Place, host: &str) -> bool {
+    // Swift's login is not the library's, and names itself; where the account is, only the login says.
+    if place.store == Store::Configured(Backend::Swift) {
+        return false;
+    }
     let name = |authority: &str| {
         let authority = authority
             .split_once("://")
@@ -200,7 +219,7 @@ fn is_exchange(place: &Place, host: &str) -> bool {
 /// What a status and the server's word mean.
 fn kind_of(status: u16, code: &str) -> ErrorKind {
     match code {
-        "NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" => {
+        "NoSuchBucket" | "NoSuchContainer" | "ContainerNotFound" | "ContainerBeingDeleted" => {
             return ErrorKind::NoBucket;
         }
         "PermanentRedirect"
@@ -247,8 +266,7 @@ fn is_transient(status: u16, code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Backend;
-    use crate::place::{Credentials, Store};
+    use crate::place::Credentials;
 
     fn place() -> Place {
         Place {

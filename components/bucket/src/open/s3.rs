@@ -1,10 +1,9 @@
 //! Amazon S3, and what speaks like it: endpoint, region, credentials.
 
 use futures_util::future::BoxFuture;
-use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
-use super::{ONCE, provide_tls};
+use super::{ONCE, client_options, provide_tls};
 use crate::config::{Backend, ConfigError, Lookup, S3Config};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Failure};
@@ -12,8 +11,6 @@ use crate::place::{CredentialSource, Credentials, Place, Store};
 use crate::source::{Open, Opened};
 use crate::watch::{Watch, innermost};
 
-/// Longest time for a connection to be made.
-const CONNECT: std::time::Duration = std::time::Duration::from_secs(5);
 /// What is taken for the region if nobody names one: the name that stores of others answer to.
 const COMMON: &str = "us-east-1";
 
@@ -75,7 +72,7 @@ impl S3 {
             .with_endpoint(endpoint)
             .with_virtual_hosted_style_request(in_host)
             .with_allow_http(!self.address.encrypted)
-            .with_client_options(self.client_options())
+            .with_client_options(client_options(&self.config.http, !self.address.encrypted))
             .with_retry(ONCE)
             // One key at a time, so that its refusal is a status.
             .with_disable_bulk_delete(true)
@@ -89,19 +86,6 @@ impl S3 {
             region: Some(region.to_owned()),
             ..Opened::with_parts(store)
         })
-    }
-
-    fn client_options(&self) -> ClientOptions {
-        let http = &self.config.http;
-        ClientOptions::new()
-            .with_allow_http(!self.address.encrypted)
-            .with_allow_invalid_certificates(http.insecure_skip_verify)
-            .with_connect_timeout(CONNECT)
-            // The whole of a large answer may take long; only silence is bounded.
-            .with_timeout_disabled()
-            .with_read_timeout(http.response_header_timeout)
-            .with_pool_idle_timeout(http.idle_conn_timeout)
-            .with_pool_max_idle_per_host(http.max_idle_connections_per_host)
     }
 
     /// Where web identities are exchanged.

@@ -28,10 +28,21 @@ pub(super) fn config(url: &str) -> Result<Config, ConfigError> {
             config.backend = Backend::S3;
             config.s3.bucket_name = bucket.to_owned();
         }
+        "gs" | "gcs" => {
+            config.backend = Backend::Gcs;
+            config.gcs.bucket_name = bucket.to_owned();
+        }
+        "az" | "azure" => {
+            config.backend = Backend::Azure;
+            config.azure.container_name = bucket.to_owned();
+        }
+        "swift" => {
+            config.backend = Backend::Swift;
+            config.swift.container_name = bucket.to_owned();
+        }
         _ => {
-            return Err(wrong(
-                "begins with s3:// or file://, or is a directory".to_owned(),
-            ));
+            let known = "begins with s3://, gs://, az://, swift:// or file://, or is a directory";
+            return Err(wrong(known.to_owned()));
         }
     }
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -46,7 +57,9 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
     let unknown = || {
         let known = match config.backend {
             Backend::S3 => "region, endpoint, insecure, bucket_lookup_type",
-            Backend::Filesystem => "nothing",
+            Backend::Azure => "account_name, endpoint_suffix, user_assigned_id",
+            Backend::Swift => "auth_url, region_name",
+            Backend::Filesystem | Backend::Gcs => "nothing",
         };
         format!("`{key}` is unknown after `?`: there may be {known}")
     };
@@ -55,6 +68,13 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
         (Backend::S3, "endpoint") => value.clone_into(&mut config.s3.endpoint),
         (Backend::S3, "insecure") => config.s3.insecure = phlare_model::flag::go_bool(value)?,
         (Backend::S3, "bucket_lookup_type") => config.s3.bucket_lookup_type = value.parse()?,
+        (Backend::Azure, "account_name") => value.clone_into(&mut config.azure.account_name),
+        (Backend::Azure, "endpoint_suffix") => value.clone_into(&mut config.azure.endpoint_suffix),
+        (Backend::Azure, "user_assigned_id") => {
+            value.clone_into(&mut config.azure.user_assigned_id);
+        }
+        (Backend::Swift, "auth_url") => value.clone_into(&mut config.swift.auth_url),
+        (Backend::Swift, "region_name") => value.clone_into(&mut config.swift.region_name),
         _ => return Err(unknown()),
     }
     Ok(())
@@ -91,6 +111,16 @@ mod tests {
         assert_eq!(s3.s3.region, "eu-west-1");
         assert_eq!(s3.s3.endpoint, "http://minio:9000");
         assert!(s3.s3.insecure);
+        let gcs = config("gs://profiles").unwrap();
+        assert_eq!(
+            (gcs.backend, gcs.gcs.bucket_name.as_str()),
+            (Backend::Gcs, "profiles")
+        );
+        let azure = config("az://profiles/p?account_name=a").unwrap();
+        assert_eq!(
+            (azure.backend, azure.azure.account_name.as_str()),
+            (Backend::Azure, "a")
+        );
         for dir in ["file:///data/bucket", "/data/bucket"] {
             let config = config(dir).unwrap();
             assert_eq!(config.backend, Backend::Filesystem);

@@ -20,6 +20,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// Names in small letters.
     pub(crate) headers: Vec<(String, String)>,
+    /// As text; of large ones the begin.
+    pub(crate) body: String,
     /// How many requests were asked before.
     pub(crate) before: usize,
 }
@@ -242,6 +244,7 @@ async fn converse(
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect(),
+        body: String::new(),
         before: 0,
     };
     let length: usize = asked.header("content-length").parse().unwrap_or(0);
@@ -250,6 +253,8 @@ async fn converse(
             return Ok(());
         }
     }
+    let body = read.get(end + 4..).unwrap_or_default();
+    asked.body = String::from_utf8_lossy(&body[..body.len().min(4096)]).into_owned();
     {
         let mut all = state.asked.lock().unwrap();
         asked.before = all.len();
