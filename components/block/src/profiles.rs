@@ -20,6 +20,7 @@ mod samples;
 mod scan;
 mod schema;
 mod source;
+mod split;
 mod staged;
 mod verify;
 mod writer;

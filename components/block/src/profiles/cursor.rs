@@ -28,6 +28,24 @@ impl Levels {
         self.definition.clear();
         self.repetition.clear();
     }
+
+    /// Appends for each row how many levels, up to its end, are at least `least`; their number.
+    pub(crate) fn ends_of_rows(&self, least: i16, ends: &mut Vec<usize>) -> usize {
+        let first = ends.len();
+        let mut end = 0usize;
+        for (&repetition, &definition) in self.repetition.iter().zip(&self.definition) {
+            if repetition == 0 {
+                ends.push(end);
+            }
+            end = end.saturating_add(usize::from(definition >= least));
+        }
+        // Until now each row has what is before it.
+        if ends.len() > first {
+            ends.remove(first);
+            ends.push(end);
+        }
+        end
+    }
 }
 
 /// Decodes a column of a row group, forwards.

@@ -189,7 +189,8 @@ impl ChunkReader for Fetched {
 }
 
 impl Fetched {
-    fn page(&self, start: u64) -> ParquetResult<&Bytes> {
+    /// The page that begins at a byte of the file.
+    pub(crate) fn page(&self, start: u64) -> ParquetResult<&Bytes> {
         let found = self.pages.binary_search_by_key(&start, |page| page.0);
         let page = found.ok().and_then(|i| self.pages.get(i));
         page.map(|(_, bytes)| bytes).ok_or_else(|| missing(start))

@@ -12,6 +12,7 @@ use super::fetch::{Fetched, fetch};
 use super::footer::Group;
 use super::schema::Leaf;
 use super::source::Source;
+use super::split::SplitCursor;
 use crate::error::Error;
 
 /// What is read beside stack traces and values.
@@ -55,18 +56,25 @@ pub(crate) struct SampleBatch {
     has_spans: Vec<bool>,
     traces: Vec<[u8; 16]>,
     has_traces: Vec<bool>,
+    /// Of the column that is being read.
     levels: Levels,
-    other_levels: Levels,
+    other_ends: Vec<usize>,
     fixed: Vec<FixedLenByteArray>,
 }
 
 /// Decodes samples of rows that ascend.
 pub(crate) struct SampleReader<'a> {
-    stacktraces: Cursor<'a, Int64Type>,
-    values: Cursor<'a, Int64Type>,
+    stacktraces: SampleCursor<'a>,
+    values: SampleCursor<'a>,
     spans: Option<Cursor<'a, Int64Type>>,
     traces: Option<Cursor<'a, FixedLenByteArrayType>>,
     rows_of_a_batch: u32,
+}
+
+/// A column that has a value for each sample.
+enum SampleCursor<'a> {
+    Split(SplitCursor<'a>),
+    Other(Box<Cursor<'a, Int64Type>>),
 }
 
 impl Columns {
@@ -115,12 +123,19 @@ impl<'a> SampleReader<'a> {
             let missing = || source.unsupported(format!("it has no column {}", leaf.path()));
             chunk(leaf).ok_or_else(missing)
         };
+        let cursor = |chunk| match SplitCursor::new(source, group.rows, chunk, fetched) {
+            Some(cursor) => Ok(SampleCursor::Split(cursor)),
+            None => {
+                let cursor = Cursor::new(source, group, chunk, fetched)?;
+                Ok(SampleCursor::Other(Box::new(cursor)))
+            }
+        };
         let values = required(Leaf::Value)?;
         let mean = values.values.checked_div(u64::from(group.rows));
         let rows = BATCH_SAMPLES.checked_div(mean.unwrap_or(1).max(1));
         Ok(Self {
-            stacktraces: Cursor::new(source, group, required(Leaf::Stacktrace)?, fetched)?,
-            values: Cursor::new(source, group, values, fetched)?,
+            stacktraces: cursor(required(Leaf::Stacktrace)?)?,
+            values: cursor(values)?,
             spans: match chunk(Leaf::Span) {
                 Some(chunk) => Some(Cursor::new(source, group, chunk, fetched)?),
                 None => None,
@@ -142,28 +157,31 @@ impl<'a> SampleReader<'a> {
 
     pub(crate) fn read(&mut self, rows: Range<u32>, batch: &mut SampleBatch) -> Result<(), Error> {
         batch.clear(rows.start);
-        let mut ids = signed(std::mem::take(&mut batch.stacktraces));
-        self.stacktraces
-            .read(rows.clone(), &mut batch.levels, &mut ids)?;
-        batch.stacktraces = unsigned(ids);
+        let levels = &mut batch.levels;
+        self.stacktraces.read(
+            rows.clone(),
+            levels,
+            &mut batch.ends,
+            &mut batch.stacktraces,
+        )?;
+        let mut values = unsigned(std::mem::take(&mut batch.values));
         self.values
-            .read(rows.clone(), &mut batch.other_levels, &mut batch.values)?;
-        let is_equal = batch.levels.repetition == batch.other_levels.repetition
-            && batch.levels.definition == batch.other_levels.definition;
-        if !is_equal || !batch.find_rows() {
+            .read(rows.clone(), levels, &mut batch.other_ends, &mut values)?;
+        batch.values = signed(values);
+        if batch.ends != batch.other_ends || batch.values.len() != batch.stacktraces.len() {
             return Err(self.uneven(rows.start));
         }
         if let Some(cursor) = &mut self.spans {
             let mut spans = signed(std::mem::take(&mut batch.spans));
-            batch.other_levels.clear();
-            cursor.read(rows.clone(), &mut batch.other_levels, &mut spans)?;
+            batch.levels.clear();
+            cursor.read(rows.clone(), &mut batch.levels, &mut spans)?;
             if !batch.spread_spans(unsigned(spans)) {
                 return Err(self.uneven(rows.start));
             }
         }
         if let Some(cursor) = &mut self.traces {
-            batch.other_levels.clear();
-            cursor.read(rows.clone(), &mut batch.other_levels, &mut batch.fixed)?;
+            batch.levels.clear();
+            cursor.read(rows.clone(), &mut batch.levels, &mut batch.fixed)?;
             if !batch.spread_traces() {
                 return Err(self.uneven(rows.start));
             }
@@ -172,8 +190,35 @@ impl<'a> SampleReader<'a> {
     }
 
     fn uneven(&self, row: u32) -> Error {
-        self.values
-            .corrupt(row, "it has other samples than the columns beside it")
+        let problem = "it has other samples than the columns beside it";
+        match &self.values {
+            SampleCursor::Split(cursor) => cursor.corrupt_at(row, problem),
+            SampleCursor::Other(cursor) => cursor.corrupt(row, problem),
+        }
+    }
+}
+
+impl SampleCursor<'_> {
+    /// Appends the values of rows, and for each row the number of values up to its end.
+    fn read(
+        &mut self,
+        rows: Range<u32>,
+        levels: &mut Levels,
+        ends: &mut Vec<usize>,
+        values: &mut Vec<u64>,
+    ) -> Result<(), Error> {
+        let cursor = match self {
+            Self::Split(cursor) => return cursor.read(rows, ends, values),
+            Self::Other(cursor) => cursor,
+        };
+        levels.clear();
+        let mut bits = signed(std::mem::take(values));
+        cursor.read(rows.clone(), levels, &mut bits)?;
+        *values = unsigned(bits);
+        match levels.ends_of_rows(1, ends) == values.len() {
+            true => Ok(()),
+            false => Err(cursor.corrupt(rows.start, "it has other values than levels")),
+        }
     }
 }
 
@@ -216,7 +261,7 @@ impl SampleBatch {
             self.values.capacity(),
             self.spans.capacity(),
             self.levels.definition.capacity(),
-            self.other_levels.definition.capacity(),
+            self.other_ends.capacity(),
         ];
         let words: usize = words.iter().sum();
         words
@@ -234,73 +279,28 @@ impl SampleBatch {
         self.traces.clear();
         self.has_traces.clear();
         self.levels.clear();
-        self.other_levels.clear();
+        self.other_ends.clear();
         self.fixed.clear();
-    }
-
-    /// Finds the samples of each row; `false` if levels and values do not fit.
-    fn find_rows(&mut self) -> bool {
-        let samples = self.values.len();
-        let Levels {
-            definition,
-            repetition,
-        } = &self.levels;
-        if self.stacktraces.len() != samples || definition.len() != repetition.len() {
-            return false;
-        }
-        let mut end = 0usize;
-        for (&repetition, &definition) in repetition.iter().zip(definition) {
-            if repetition == 0 {
-                self.ends.push(end);
-            }
-            end = end.saturating_add(usize::from(definition == 1));
-        }
-        // Until now each row has the samples before it.
-        if !self.ends.is_empty() {
-            self.ends.remove(0);
-            self.ends.push(end);
-        }
-        end == samples
     }
 
     /// Gives each sample its span; `false` if levels do not fit.
     fn spread_spans(&mut self, mut spans: Vec<u64>) -> bool {
-        if self.levels.repetition != self.other_levels.repetition {
-            return false;
-        }
         let samples = self.values.len();
-        if spans.len() == samples {
-            // The usual case: all samples have one, or none has.
-        } else {
+        // The usual case is that all samples have one, or that none has.
+        if spans.len() != samples {
             let mut rest = spans.iter();
-            let levels = self
-                .other_levels
-                .definition
-                .iter()
-                .filter(|&&level| level > 0);
-            let span = |&level: &i16| {
-                (level == 2)
-                    .then(|| rest.next().copied())
-                    .flatten()
-                    .unwrap_or(0)
-            };
-            spans = levels.map(span).collect();
+            let levels = self.levels.definition.iter().filter(|&&level| level > 0);
+            let mut span = |&level: &i16| (level == 2).then(|| rest.next().copied()).flatten();
+            spans = levels.map(|level| span(level).unwrap_or(0)).collect();
         }
         self.spans = spans;
-        mark(&self.other_levels, &mut self.has_spans);
-        self.spans.len() == samples && self.has_spans.len() == self.ends.len()
+        mark(&self.levels, &mut self.has_spans);
+        self.spans.len() == samples && self.has_rows_of_levels()
     }
 
     fn spread_traces(&mut self) -> bool {
-        if self.levels.repetition != self.other_levels.repetition {
-            return false;
-        }
         let mut rest = self.fixed.iter();
-        let levels = self
-            .other_levels
-            .definition
-            .iter()
-            .filter(|&&level| level > 0);
+        let levels = self.levels.definition.iter().filter(|&&level| level > 0);
         let trace = |&level: &i16| {
             let value = (level == 2).then(|| rest.next()).flatten();
             value
@@ -308,8 +308,15 @@ impl SampleBatch {
                 .unwrap_or([0; 16])
         };
         self.traces.extend(levels.map(trace));
-        mark(&self.other_levels, &mut self.has_traces);
-        self.traces.len() == self.values.len() && self.has_traces.len() == self.ends.len()
+        mark(&self.levels, &mut self.has_traces);
+        self.traces.len() == self.values.len() && self.has_rows_of_levels()
+    }
+
+    /// Whether the levels have the same samples in the same rows.
+    fn has_rows_of_levels(&mut self) -> bool {
+        self.other_ends.clear();
+        self.levels.ends_of_rows(1, &mut self.other_ends);
+        self.ends == self.other_ends
     }
 }
 
