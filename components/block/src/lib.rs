@@ -4,6 +4,7 @@
 //! implements [`Files`]. Format: blocks.md.
 
 pub mod bucket_index;
+pub mod compact;
 mod delta;
 mod error;
 mod fields;
