@@ -23,6 +23,7 @@ mod ranks;
 mod rows;
 mod series;
 mod subset;
+mod superseded;
 mod symbols;
 mod used;
 mod verify;
@@ -31,6 +32,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::files::Files;
 use crate::id::BlockId;
@@ -42,6 +44,8 @@ use self::output::{Drafts, Template};
 use self::series::Plan;
 
 pub use self::error::CompactError;
+pub use self::inputs::is_needed;
+pub use self::superseded::superseded;
 
 /// A block that others are merged with.
 #[derive(Clone, Debug)]
@@ -64,6 +68,8 @@ pub struct Options<'a> {
     pub downsample: bool,
     /// Memory for pages, new ids and row groups.
     pub memory_bytes: u64,
+    /// Once this is set, merging ends with [`CompactError::Cancelled`] soon.
+    pub cancelled: &'a AtomicBool,
     /// Names the results; gets the time that the name is to have, in milliseconds.
     pub ids: &'a mut dyn FnMut(i64) -> BlockId,
 }
@@ -112,6 +118,7 @@ pub fn compact(inputs: &[Input], options: Options<'_>) -> Result<Vec<Output>, Co
             plan: &plan,
             shards: first..first.saturating_add(stage).min(shards),
             memory: Memory::share(options.memory_bytes, sources.len(), stage.min(shards)),
+            cancelled: options.cancelled,
         };
         stage.run(&template, &mut drafts, &mut *options.ids)?;
     }
@@ -127,6 +134,7 @@ struct Stage<'a> {
     plan: &'a Plan,
     shards: Range<u32>,
     memory: Memory,
+    cancelled: &'a AtomicBool,
 }
 
 /// Who may have how many bytes.
@@ -170,6 +178,14 @@ impl Stage<'_> {
         let mut maps = Maps::new(drafts.directory(), self.memory.maps);
         let symbols = self.symbols(used, &made, &mut maps)?;
         self.rows(template, made, symbols, &mut maps, drafts)
+    }
+
+    /// Asked for each row and each partition.
+    fn go_on(&self) -> Result<(), CompactError> {
+        match self.cancelled.load(Ordering::Relaxed) {
+            true => Err(CompactError::Cancelled),
+            false => Ok(()),
+        }
     }
 
     /// Whether symbols may lie in the inputs that the results don't need. Upstream gives each shard the symbols of all.

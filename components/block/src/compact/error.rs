@@ -31,6 +31,9 @@ pub enum CompactError {
         /// What the system says.
         source: io::Error,
     },
+    /// It was asked to stop.
+    #[error("merging was cancelled")]
+    Cancelled,
     /// The result is not what it should be: a mistake of this program, or of the disk.
     #[error("the merged block {block} is wrong: {problem}")]
     Wrong {

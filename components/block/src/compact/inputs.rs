@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::files::Files;
 use crate::id::BlockId;
 use crate::meta::{Meta, names};
-use crate::profiles::Profiles;
+use crate::profiles::{DOWNSAMPLED, Profiles};
 use crate::{symdb, tsdb};
 
 /// An input: footers in memory, nothing else.
@@ -81,9 +81,16 @@ impl Source {
     }
 }
 
+/// Whether a file of a block, by its name, is read when the block is merged. What is downsampled is made anew.
+#[must_use]
+pub fn is_needed(file: &str) -> bool {
+    DOWNSAMPLED.iter().all(|(name, _)| *name != file)
+}
+
 /// A file that is shorter or longer than `meta.json` says was not uploaded as a whole, or is another one.
 fn check_sizes(meta: &Meta, files: &dyn Files) -> Result<(), Error> {
-    for file in meta.files.iter().filter(|file| file.size_bytes > 0) {
+    let needed = meta.files.iter().filter(|file| is_needed(file.name()));
+    for file in needed.filter(|file| file.size_bytes > 0) {
         let size = files.size(&file.rel_path)?;
         if size != file.size_bytes {
             let said = file.size_bytes;

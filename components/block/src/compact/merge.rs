@@ -46,6 +46,7 @@ impl Stage<'_> {
         let mut duplicates = Duplicates::default();
         let mut before: Option<Key> = None;
         while let Some(&Reverse((key, number))) = heap.peek() {
+            self.go_on()?;
             let is_same = |other: Key| (other.rank, other.time_ns) == (key.rank, key.time_ns);
             let after_same = before.is_some_and(is_same);
             before = Some(key);

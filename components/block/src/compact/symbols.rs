@@ -94,6 +94,7 @@ impl Stage<'_> {
                 .binary_search(&partition)
                 .is_ok()
             {
+                self.go_on()?;
                 let symbols = load(source, partition)?;
                 let places = builder.add(&symbols).map_err(CompactError::Output)?;
                 maps.insert(number, partition, by_stacktrace(&symbols, places))?;
@@ -110,6 +111,7 @@ impl Stage<'_> {
     ) -> Result<Symbols, CompactError> {
         let mut builder = PartitionBuilder::new();
         for (number, shards) in inputs {
+            self.go_on()?;
             let source = &self.sources[*number];
             let symbols = load(source, partition)?;
             let mut nodes = ranks::bits(symbols.stacks.len());

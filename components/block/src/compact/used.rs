@@ -24,6 +24,7 @@ impl Stage<'_> {
             let mut scan = source.profiles.scan(rows, self.memory.window);
             let mut at = 0;
             while let Some(row) = scan.next().map_err(&failed)? {
+                self.go_on()?;
                 let Some(rank) = self.plan.rank(number, row.series) else {
                     return Err(source.bad_row(at, "has a series that the index lacks"));
                 };

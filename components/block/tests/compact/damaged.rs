@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use phlare_block::compact::{CompactError, Input};
 use phlare_block::{BlockId, Error};
@@ -80,7 +81,7 @@ fn a_flipped_byte_names_the_block_and_the_file() {
                             assert!(named.ends_with("index.tsdb"));
                         }
                         noticed += 1;
-                        assert!(is_empty_but_for_blocks(&out), "{}", path.display());
+                        assert!(is_empty(&out), "{}", path.display());
                     }
                 }
                 let _ = fs::remove_dir_all(&out);
@@ -91,7 +92,7 @@ fn a_flipped_byte_names_the_block_and_the_file() {
     assert!(copies.is_empty() || noticed > 150, "{noticed}");
 }
 
-fn is_empty_but_for_blocks(directory: &Path) -> bool {
+fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
 }
 
@@ -119,6 +120,22 @@ fn a_cut_or_missing_file_names_the_block_and_the_file() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_cancelled_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let copies = copies(directory.path());
+    if copies.is_empty() {
+        return;
+    }
+    let out = directory.path().join("out");
+    static CANCELLED: AtomicBool = AtomicBool::new(true);
+    let error = compact_with(&open(&copies), &out, |options| {
+        options.cancelled = &CANCELLED;
+    });
+    assert!(matches!(error, Err(CompactError::Cancelled)));
+    assert!(is_empty(&out));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use phlare_block::compact::{self, CompactError, Input, Options, Output};
 use phlare_block::meta::{FileEntry, Stats, names};
@@ -113,12 +114,14 @@ pub(crate) fn compact_with(
     change: impl FnOnce(&mut Options<'_>),
 ) -> Result<Vec<Output>, CompactError> {
     let mut ids = BlockIds::random();
+    let cancelled = AtomicBool::new(false);
     let mut options = Options {
         output: directory.to_owned(),
         shards: 0,
         stage_size: 0,
         downsample: false,
         memory_bytes: 1 << 20,
+        cancelled: &cancelled,
         ids: &mut |time_ms| ids.at(time_ms),
     };
     change(&mut options);
