@@ -21,8 +21,11 @@ mod tail;
 #[cfg(test)]
 mod testdata;
 pub mod tsdb;
+mod verify;
 
 pub use error::Error;
 pub use files::{Files, LocalFiles, MemoryFiles};
 pub use id::{BlockId, BlockIdError, BlockIds};
 pub use meta::Meta;
+pub use table::{ColumnOutline, TableOutline};
+pub use verify::{Verified, verify};

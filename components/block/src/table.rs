@@ -7,6 +7,7 @@
 
 mod encoding;
 mod footer;
+mod outline;
 mod page;
 mod rows;
 mod thrift;
@@ -16,6 +17,7 @@ use std::ops::Range;
 
 pub(crate) use footer::Physical;
 use footer::{Chunk, Column, Footer, RowGroup};
+pub use outline::{ColumnOutline, TableOutline};
 pub(crate) use rows::Fetched;
 pub(crate) use write::{Columns, TableWriter, Written};
 

@@ -90,12 +90,17 @@ fn verify_rows(profiles: &Profiles, verified: &mut Verified) -> Result<(), Error
             verified.samples = verified.samples.saturating_add(row.values.len() as u64);
             continue;
         };
-        let problem = format!("row {} {problem}", verified.rows);
-        return Err(profiles
-            .source
-            .corrupt(page_of(profiles, verified.rows), problem));
+        return Err(profiles.bad_row(verified.rows, problem));
     }
     Ok(())
+}
+
+impl Profiles {
+    /// The error of a row, counted in the file, that is at odds with others or with other files.
+    pub(crate) fn bad_row(&self, row: u64, problem: &str) -> Error {
+        let problem = format!("row {row} {problem}");
+        self.source.corrupt(page_of(self, row), problem)
+    }
 }
 
 /// Where the page with the values of a row begins.

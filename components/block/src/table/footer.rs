@@ -17,7 +17,7 @@ pub(crate) enum Physical {
     Boolean,
     Int64,
     ByteArray,
-    /// Types that no table here has.
+    /// Types that no table of symbols has.
     Other(i64),
 }
 
@@ -53,6 +53,10 @@ pub(crate) struct RowGroup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
     pub(super) codec: Codec,
+    /// A bit for each number of an encoding that its pages have; those that no version of the format has are left out.
+    pub(super) encodings: u32,
+    /// Values, nulls included.
+    pub(super) values: u64,
     /// All its bytes.
     pub(super) bytes: Range<u64>,
     /// Bytes of all pages, decompressed.
@@ -79,6 +83,8 @@ pub(crate) struct Footer {
     pub(crate) columns: Vec<Column>,
     pub(crate) row_groups: Vec<RowGroup>,
     pub(crate) key_values: Vec<(String, String)>,
+    /// The program that wrote the file.
+    pub(super) created_by: String,
 }
 
 impl Footer {
@@ -100,6 +106,7 @@ impl Footer {
                     footer.key_values.push(key_value(fields)?);
                     Some(())
                 })?,
+                (6, Kind::Binary) => footer.created_by = text(fields)?,
                 _ => return Some(false),
             }
             Some(true)
@@ -263,9 +270,19 @@ impl Chunk {
     fn parse_metadata(fields: &mut Compact<'_>) -> Option<Self> {
         let (mut codec, mut uncompressed, mut compressed) = (0, 0, 0);
         let (mut data, mut dictionary) = (0, 0);
+        let (mut values, mut encodings) = (0, 0_u32);
         fields.structure(|fields, number, kind| {
             let value = match (number, kind) {
+                (2, Kind::List) => {
+                    fields.list(|fields| {
+                        let bit = u32::try_from(fields.integer()?).unwrap_or(u32::MAX);
+                        encodings |= 1_u32.checked_shl(bit).unwrap_or(0);
+                        Some(())
+                    })?;
+                    return Some(true);
+                }
                 (4, Kind::Integer) => &mut codec,
+                (5, Kind::Integer) => &mut values,
                 (6, Kind::Integer) => &mut uncompressed,
                 (7, Kind::Integer) => &mut compressed,
                 (9, Kind::Integer) => &mut data,
@@ -288,6 +305,8 @@ impl Chunk {
                 6 => Codec::Zstd,
                 other => Codec::Other(other),
             },
+            encodings,
+            values: u64::try_from(values).ok()?,
             bytes: start..start.checked_add(length)?,
             uncompressed: u64::try_from(uncompressed).ok()?,
             offset_index: None,
