@@ -1,5 +1,6 @@
 //! The command line.
 
+mod blocks;
 mod output;
 mod upload;
 
@@ -8,6 +9,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use phlare_model::time::parse_time;
 
+pub(crate) use blocks::{BlocksCommand, InspectArgs, PlaceArgs, VerifyArgs};
 pub(crate) use output::ProfileOutput;
 pub(crate) use upload::UploadArgs;
 
@@ -19,14 +21,14 @@ const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
-/// Uploads profiles to a Phlare or Pyroscope server and asks it.
+/// Uploads profiles to a Phlare or Pyroscope server and asks it; looks into its blocks.
 #[derive(Debug, Parser)]
 #[command(
     name = "phlarectl",
     version,
     args_override_self = true,
-    after_help = "Exit codes: 0 done; 1 failed, or not ready; 2 usage; 3 the server refused the request (4xx); \
-                  4 the server failed or was not reached.\n\
+    after_help = "Exit codes: 0 done; 1 failed, not ready, or a block is not sound; 2 usage; 3 the server or bucket \
+                  refused the request (4xx); 4 it failed or was not reached.\n\
                   Long flags may be written with one dash. Colour is off where NO_COLOR is set."
 )]
 pub(crate) struct Cli {
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     Types(MetadataArgs),
     /// Say whether the server is ready; exit code 1 if it is not
     Ready,
+    /// Look into blocks in a directory or a bucket, without a server
+    #[command(subcommand)]
+    Blocks(BlocksCommand),
 }
 
 /// Questions about profiles.
@@ -332,6 +337,13 @@ fn is_one_dash_flag(text: &str) -> bool {
     bytes.next() == Some(b'-')
         && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
         && bytes.next().is_some()
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("`{text}`: expected a number from 1")),
+        Ok(number) => Ok(number),
+    }
 }
 
 /// Booleans as Go's flags read them.

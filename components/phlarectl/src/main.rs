@@ -1,6 +1,6 @@
-//! `phlarectl`: uploads profiles to a server and asks it.
+//! `phlarectl`: uploads profiles to a server and asks it; looks into blocks.
 //!
-//! Knows nothing of how a server works inside: it is a client of the public API.
+//! Knows nothing of how a server works inside: a server is its public API, a block its files.
 
 mod cli;
 mod client;
@@ -69,10 +69,28 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         return EXIT_USAGE;
     }
     match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Refused { .. }) => EXIT_REFUSED,
+        Some(ClientError::Refused { .. }) => return EXIT_REFUSED,
         Some(
             ClientError::Server { .. } | ClientError::Transport { .. } | ClientError::Answer { .. },
-        ) => EXIT_SERVER,
+        ) => return EXIT_SERVER,
+        None => {}
+    }
+    let mut causes = error.chain();
+    match causes.find_map(|cause| cause.downcast_ref::<phlare_bucket::Error>()) {
+        Some(error) => bucket_exit_code(error.kind()),
         None => EXIT_FAILED,
+    }
+}
+
+/// The exit code that a failure of a bucket stands for.
+fn bucket_exit_code(kind: phlare_bucket::ErrorKind) -> u8 {
+    use phlare_bucket::ErrorKind;
+    match kind {
+        ErrorKind::NotFound
+        | ErrorKind::NoBucket
+        | ErrorKind::PermissionDenied
+        | ErrorKind::Misconfigured => EXIT_REFUSED,
+        ErrorKind::Unavailable | ErrorKind::Truncated | ErrorKind::Other => EXIT_SERVER,
+        ErrorKind::Invalid | ErrorKind::LocalFile => EXIT_FAILED,
     }
 }

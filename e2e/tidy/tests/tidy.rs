@@ -45,7 +45,11 @@ const LADDER: &[(&str, &[&str])] = &[
         "components/query-frontend",
         &["model", "proto", "server", "tenancy"],
     ),
-    ("components/phlarectl", &["model", "pprof", "proto"]),
+    // A block is a directory to it, a server a URL.
+    (
+        "components/phlarectl",
+        &["block", "bucket", "model", "phlaredb", "pprof", "proto"],
+    ),
     // What speaks to the system from outside knows its wire and nothing else.
     ("e2e", &["proto"]),
     ("e2e/load", &["proto"]),

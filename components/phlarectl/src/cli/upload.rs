@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Output;
+use super::{Output, at_least_one};
 
 /// Arguments of `upload`.
 #[derive(Clone, Debug, Args)]
@@ -41,12 +41,5 @@ fn label(text: &str) -> Result<(String, String), String> {
             Ok((name.trim().to_owned(), value.to_owned()))
         }
         _ => Err(format!("`{text}`: expected name=value")),
-    }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("`{text}`: expected a number from 1")),
-        Ok(number) => Ok(number),
     }
 }

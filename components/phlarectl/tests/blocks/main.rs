@@ -1,0 +1,6 @@
+//! `phlarectl blocks` over real blocks. Without the shared test data there is nothing to do.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod look;
+mod support;
