@@ -89,6 +89,17 @@ pub fn skip(why: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says that a test did not run because this user may not do what it needs, such as mounting a file system. Unlike a
+/// missing client, that cannot be installed, so it never fails.
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever runs the tests must see what did not run"
+)]
+pub fn not_allowed(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    eprintln!("SKIPPED {name}: {why}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,7 +64,8 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() -> anyhow::Resu
                 Arc::clone(&count),
             ));
         }
-        let flushing = tokio::spawn(flush_until_refused(server.client()?));
+        let mut flushing = JoinSet::new();
+        flushing.spawn(flush_until_refused(server.client()?));
         let (pushes, moment) = (random.random_range(20..80), random.random_range(0..15));
         while count.load(Ordering::Relaxed) < pushes {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -76,7 +77,9 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() -> anyhow::Resu
             acknowledged.extend(sent.acknowledged);
             unknown.extend(sent.unknown);
         }
-        flushing.await??;
+        while let Some(flushed) = flushing.join_next().await {
+            flushed??;
+        }
         server = unlimited().directory(server.directory()).start().await?;
         nothing_unfinished(&server.data())?;
         check(&server.client()?, &acknowledged, &unknown)

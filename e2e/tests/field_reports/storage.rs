@@ -264,7 +264,7 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Ok(Some(Self { directory })),
             _ => {
-                shared::skip("nobody may mount a file system here")?;
+                shared::not_allowed("nobody may mount a file system here");
                 Ok(None)
             }
         }
