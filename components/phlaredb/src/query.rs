@@ -14,6 +14,7 @@ mod values;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use phlare_block::compact::superseded;
 use phlare_model::labels::Labels;
 use phlare_model::query::{
     Analysis, AnalyzeQuery, MergeQuery, MetadataQuery, SeriesQuery, TimeRange, TimeSeries,
@@ -78,15 +79,8 @@ impl View {
             .into_iter()
             .filter(|block| !known.contains(&block.id()));
         self.blocks.extend(new);
-        // What a compacted block was made of is in it.
-        let mut replaced = HashSet::new();
-        for block in &self.blocks {
-            let compaction = &block.meta().compaction;
-            if compaction.level > 1 {
-                replaced.extend(compaction.sources.iter().copied());
-                replaced.extend(compaction.parents.iter().map(|parent| parent.id));
-            }
-        }
+        // What a compacted block was made of is in it, or in all of its shards.
+        let replaced = superseded(self.blocks.iter().map(|block| block.meta()));
         self.blocks.retain(|block| !replaced.contains(&block.id()));
         self
     }
