@@ -117,6 +117,75 @@ async fn a_bucket_is_all_that_a_new_server_needs() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_s3_is_all_that_a_new_server_needs() -> anyhow::Result<()> {
+    let source = phlare_e2e::programs::workspace().join("components/bucket/tests/servers/gofakes3");
+    let Some(program) = phlare_e2e::runtimes::go(&source, "stores/gofakes3").await? else {
+        return Ok(());
+    };
+    let store = Store::start(&program, "profiles")?;
+    let options = |directory: &Arc<TempDir>| {
+        Options::new()
+            .directory(directory)
+            .flag("-auth.multitenancy-enabled=true")
+            .flag("-storage.backend=s3")
+            .flag(&format!("-storage.s3.endpoint={}", store.address))
+            .flag("-storage.s3.bucket-name=profiles")
+            .flag("-storage.s3.bucket-lookup-type=path-style")
+            .flag("-storage.s3.region=here")
+            .flag("-storage.s3.access-key-id=key")
+            .flag("-storage.s3.secret-access-key=secret")
+            .flag("-storage.s3.insecure=true")
+    };
+    let first = Arc::new(tempfile::tempdir()?);
+    let mut server = options(&first).start().await?;
+    push(&server).await?;
+    let before = answers(&server).await?;
+    flush(&server.client()?).await?;
+    ensure!(
+        answers(&server).await? == before,
+        "answers changed with the flush"
+    );
+    server.stop_quiet(&[]).await?;
+    let second = Arc::new(tempfile::tempdir()?);
+    let mut server = options(&second).start().await?;
+    ensure!(
+        answers(&server).await? == before,
+        "answers of a new server differ"
+    );
+    server.stop_quiet(&[]).await
+}
+
+/// An S3 server that others wrote; it ends with the test.
+struct Store {
+    process: std::process::Child,
+    address: String,
+}
+
+impl Store {
+    /// It says its URL when it listens.
+    fn start(program: &Path, bucket: &str) -> anyhow::Result<Self> {
+        let mut process = std::process::Command::new(program)
+            .arg(bucket)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .context("start the store")?;
+        let mut line = String::new();
+        let out = process.stdout.take().context("its output")?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line)?;
+        let address = line.trim().trim_start_matches("http://").to_owned();
+        Ok(Self { process, address })
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_leaves_everything_in_the_bucket() -> anyhow::Result<()> {
     let bucket = tempfile::tempdir()?;
     let directory = Arc::new(tempfile::tempdir()?);
