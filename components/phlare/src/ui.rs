@@ -1,17 +1,15 @@
 //! What people at a terminal see: answers on standard output, talk on standard error.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one module that prints"
-)]
+//!
+//! Both may lie on a disk that is full, which must not stop the program: what cannot be written is not.
 
+use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
 
 use crate::config::Config;
 
 /// Prints what was asked for.
 pub(crate) fn answer(text: &str) {
-    println!("{}", text.trim_end());
+    let _ = writeln!(stdout(), "{}", text.trim_end());
 }
 
 /// One line: what failed, and why.
@@ -20,7 +18,7 @@ pub(crate) fn complain(error: &anyhow::Error) {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    eprintln!("phlare: {line}");
+    let _ = writeln!(stderr(), "phlare: {line}");
 }
 
 /// Where the server listens, where data goes, how to begin.
@@ -30,7 +28,8 @@ pub(crate) fn welcome(config: &Config, address: SocketAddr) {
         true => "\n  tenants       named by the header X-Scope-OrgID",
         false => "",
     };
-    eprintln!(
+    let _ = writeln!(
+        stderr(),
         "Phlare {version} is up.
   listens on    {url}  (HTTP, Connect, gRPC and gRPC-web)
   keeps data in {data}{tenancy}
