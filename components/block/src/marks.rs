@@ -199,51 +199,6 @@ impl TenantDeletionMark {
     }
 }
 
-/// `shipper.json` beside the finished blocks of an ingester: which of them are in the bucket. Only saves asking the bucket,
-/// so whoever cannot read it goes on with an empty one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shipper {
-    version: u8,
-    /// The blocks.
-    #[serde(default, deserialize_with = "or_default")]
-    pub uploaded: Vec<BlockId>,
-}
-
-impl Shipper {
-    /// Name of the file.
-    pub const FILE: &str = "shipper.json";
-
-    /// The list of these blocks.
-    #[must_use]
-    pub fn new(uploaded: Vec<BlockId>) -> Self {
-        Self {
-            version: VERSION,
-            uploaded,
-        }
-    }
-
-    /// Reads the list; `file` names it in errors.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`]; [`Error::Unsupported`] for another version.
-    pub fn parse(bytes: &[u8], file: &str) -> Result<Self, Error> {
-        json::check_version(bytes, file, &[i64::from(VERSION)])?;
-        json::parse(bytes, file)
-    }
-
-    /// As it is written.
-    #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
-        json::tabbed(self)
-    }
-}
-
-impl Default for Shipper {
-    fn default() -> Self {
-        Self::new(Vec::new())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,14 +244,6 @@ mod tests {
         let finished = TenantDeletionMark::parse(text, "m").unwrap();
         assert_eq!((finished.time_s, finished.finished_s), (7, 9));
         assert_eq!(finished.to_json(), text);
-
-        let uploaded = Shipper::new(vec![id()]);
-        let text =
-            "{\n\t\"version\": 1,\n\t\"uploaded\": [\n\t\t\"01M8952SNR4MW2AEEN4TTF9M9R\"\n\t]\n}";
-        assert_eq!(String::from_utf8(uploaded.to_json()).unwrap(), text);
-        assert_eq!(Shipper::parse(text.as_bytes(), "s").unwrap(), uploaded);
-        let empty = br#"{"version":1,"uploaded":null}"#;
-        assert_eq!(Shipper::parse(empty, "s").unwrap(), Shipper::default());
     }
 
     #[test]
@@ -305,7 +252,6 @@ mod tests {
             let errors = [
                 DeletionMark::parse(bytes, "m").unwrap_err(),
                 NoCompactMark::parse(bytes, "m").unwrap_err(),
-                Shipper::parse(bytes, "m").unwrap_err(),
             ];
             for error in errors {
                 assert!(matches!(error, Error::Unsupported { .. }), "{error}");

@@ -7,17 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use phlare_block::marks::Shipper as State;
 use phlare_block::meta::names;
 use phlare_block::{BlockId, Meta};
 use phlare_bucket::Bucket;
 use phlare_model::TenantId;
 use phlare_phlaredb::{Block, Database};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::error::Error;
-
-const STATE: &str = "shipper.json";
 
 /// Who hears of uploads.
 pub trait Uploads: Send + Sync + fmt::Debug {
@@ -25,7 +22,8 @@ pub trait Uploads: Send + Sync + fmt::Debug {
     fn uploaded(&self, tenant: &TenantId, meta: Meta);
 }
 
-/// Puts blocks into a bucket and remembers which are there.
+/// Puts blocks into a bucket and remembers which are there. After a restart the bucket is asked: a list on disk could be
+/// of another bucket, and what is believed to be uploaded is deleted here.
 #[derive(Debug)]
 pub(crate) struct Shipper {
     bucket: Bucket,
@@ -62,11 +60,11 @@ impl Shipper {
     ) -> (usize, Result<(), Error>) {
         let tenant = database.tenant();
         let directory = database.local_directory();
-        self.load(tenant, &directory, now_ns);
         let mut first = Ok(());
         let mut count = 0;
         let mut blocks = database.blocks();
         blocks.sort_by_key(|block| block.id());
+        self.forget_others(tenant, &blocks);
         for block in &blocks {
             if self.uploaded_ns(tenant, block.id()).is_some() {
                 continue;
@@ -87,9 +85,6 @@ impl Shipper {
                     first = first.and(Err(failed));
                 }
             }
-        }
-        if count > 0 {
-            self.save(tenant, &blocks, &directory);
         }
         (count, first)
     }
@@ -129,37 +124,10 @@ impl Shipper {
         Ok(true)
     }
 
-    /// What was uploaded before the process began. A cache: without it the bucket is asked.
-    fn load(&self, tenant: &TenantId, directory: &Path, now_ns: i64) {
-        let mut tenants = self.tenants.lock();
-        if tenants.contains_key(tenant) {
-            return;
-        }
-        let path = directory.join(STATE);
-        let known = std::fs::read(&path)
-            .ok()
-            .and_then(|bytes| State::parse(&bytes, &path.display().to_string()).ok());
-        let uploaded = known.map(|state| state.uploaded).unwrap_or_default();
-        let stamped = uploaded.into_iter().map(|block| (block, now_ns));
-        tenants.insert(tenant.clone(), stamped.collect());
-    }
-
-    /// Entries of blocks that are not here any more are dropped.
-    fn save(&self, tenant: &TenantId, blocks: &[Arc<Block>], directory: &Path) {
-        let mut tenants = self.tenants.lock();
-        let Some(uploaded) = tenants.get_mut(tenant) else {
-            return;
-        };
-        uploaded.retain(|id, _| blocks.iter().any(|block| block.id() == *id));
-        let mut ids: Vec<_> = uploaded.keys().copied().collect();
-        ids.sort();
-        drop(tenants);
-        let temporary = directory.join("shipper.json.tmp");
-        let path = directory.join(STATE);
-        let written = std::fs::write(&temporary, State::new(ids).to_json())
-            .and_then(|()| std::fs::rename(&temporary, &path));
-        if let Err(error) = written {
-            warn!(path = %path.display(), %error, "state of uploads not written; the bucket is asked instead");
+    /// Blocks that are not here any more need not be remembered.
+    fn forget_others(&self, tenant: &TenantId, blocks: &[Arc<Block>]) {
+        if let Some(uploaded) = self.tenants.lock().get_mut(tenant) {
+            uploaded.retain(|id, _| blocks.iter().any(|block| block.id() == *id));
         }
     }
 }

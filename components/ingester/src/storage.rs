@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phlare_block::Meta;
+use phlare_block::{BlockId, Meta};
 use phlare_model::{TenantId, chain};
 use phlare_phlaredb::Database;
 use tokio::sync::Notify;
@@ -20,9 +20,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often uploads are tried without a reason.
 const SHIP_INTERVAL: Duration = Duration::from_secs(300);
 /// After a failed upload.
-const SHIP_RETRY: Duration = Duration::from_secs(15);
-/// Heads of different tenants are cut within this time after the end of a slot.
-const CUT_SPREAD_S: u64 = 60;
+const SHIP_RETRY: Duration = Duration::from_secs(60);
+/// After a failed cut: the disk will hardly be better a second later.
+const CUT_RETRY: Duration = Duration::from_secs(60);
 
 /// Signals between the tasks of an ingester.
 #[derive(Debug, Default)]
@@ -41,19 +41,24 @@ impl Ingester {
     }
 
     async fn cut_heads(self: &Arc<Self>, shutdown: &CancellationToken) {
-        while pause(TICK, shutdown).await {
+        let mut wait = TICK;
+        while pause(wait, shutdown).await {
             let ingester = Arc::clone(self);
             // A panic there is a fault of the program; the next head is another try.
-            let _ = spawn_blocking(move || ingester.cut_due()).await;
+            let all_cut = spawn_blocking(move || ingester.cut_due()).await;
+            wait = if all_cut.unwrap_or(false) {
+                TICK
+            } else {
+                CUT_RETRY
+            };
         }
     }
 
-    /// Cuts the heads that are due, one after another: memory for one flush at a time.
-    pub(crate) fn cut_due(&self) {
+    /// Cuts the heads that are due, one after another: memory for one flush at a time. Whether none failed.
+    pub(crate) fn cut_due(&self) -> bool {
         if self.check_ready().is_err() {
-            return;
+            return true;
         }
-        self.measure_disk();
         let now_ns = self.dependencies.databases.clock.now_ns();
         let mut databases = self.databases.all();
         let mut due: Vec<_> = databases
@@ -66,28 +71,31 @@ impl Ingester {
             databases.sort_by_key(|database| database.head_bytes());
             due.extend(databases.pop());
         }
+        let mut all_cut = true;
         for database in due {
             if let Err(error) = self.cut(&database) {
+                all_cut = false;
                 self.dependencies.metrics.cut_failures.inc();
                 let error = chain(&error);
                 warn!(tenant = %database.tenant(), error, "head not cut, it is kept and tried again");
             }
         }
+        all_cut
     }
 
     fn is_due(&self, database: &Database, now_ns: i64) -> bool {
+        if database.has_unwritten_head() {
+            return true;
+        }
         let Some(since_ns) = database.head_since_ns() else {
-            return database.has_unwritten_head();
+            return false;
         };
         let target = self.storage.head_target_bytes;
         if target > 0 && database.head_bytes() >= target {
             return true;
         }
         let slot_ns = nanos(self.storage.max_block_duration).max(1);
-        let spread_ns = (stable_hash(database.tenant()) % CUT_SPREAD_S) as i64 * 1_000_000_000;
-        let spread_ns = spread_ns.min(slot_ns / 2);
-        let slot_end_ns = (since_ns.div_euclid(slot_ns) + 1).saturating_mul(slot_ns);
-        now_ns >= slot_end_ns.saturating_add(spread_ns)
+        now_ns.div_euclid(slot_ns) > since_ns.div_euclid(slot_ns)
     }
 
     fn cut(&self, database: &Database) -> Result<Vec<Meta>, Error> {
@@ -138,8 +146,17 @@ impl Ingester {
     }
 
     async fn ship_blocks(&self, shutdown: &CancellationToken) {
+        while self.check_ready().is_err() {
+            if !pause(TICK, shutdown).await {
+                return;
+            }
+        }
         loop {
-            let failed = self.check_ready().is_err() || !self.ship_all().await;
+            let failed = tokio::select! {
+                // An upload that is given up has no meta.json yet, and is begun again.
+                () = shutdown.cancelled() => return,
+                shipped = self.ship_all() => !shipped,
+            };
             let wait = if failed { SHIP_RETRY } else { SHIP_INTERVAL };
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -177,46 +194,65 @@ impl Ingester {
     }
 
     async fn clean(self: &Arc<Self>, shutdown: &CancellationToken) {
+        let mut looked = tokio::time::Instant::now();
         while pause(TICK, shutdown).await {
+            let look = looked.elapsed() >= self.storage.enforcement_interval;
+            if look {
+                looked = tokio::time::Instant::now();
+            }
             let ingester = Arc::clone(self);
-            let _ = spawn_blocking(move || ingester.delete_blocks()).await;
+            let _ = spawn_blocking(move || ingester.make_room(look)).await;
         }
     }
 
-    /// Deletes uploaded blocks that have been here long enough, and the oldest of them while the disk is too full.
-    pub(crate) fn delete_blocks(&self) {
-        let now_ns = self.dependencies.databases.clock.now_ns();
-        let keep_ns = nanos(self.storage.local_block_retention);
+    /// Deletes the oldest uploaded blocks while the disk is too full, those that have been here long enough if `look`, and
+    /// what was removed before and is not read any more.
+    pub(crate) fn make_room(&self, look: bool) {
+        let databases = self.databases.all();
+        let mut low = self.is_low();
+        if low || look {
+            let now_ns = self.dependencies.databases.clock.now_ns();
+            let keep_ns = nanos(self.storage.local_block_retention);
+            for (id, since_ns, database) in self.uploaded_blocks(&databases) {
+                let old = since_ns.saturating_add(keep_ns) <= now_ns;
+                if !old && !low {
+                    continue;
+                }
+                if !old {
+                    info!(tenant = %database.tenant(), block = %id, "disk is filling, uploaded block deleted early");
+                }
+                database.remove_block(id);
+                self.delete_removed(database);
+                low = low && self.is_low();
+            }
+        }
+        for database in &databases {
+            self.delete_removed(database);
+        }
+    }
+
+    /// Uploaded blocks that are here, the oldest first, with the time when their upload became known.
+    fn uploaded_blocks<'a>(
+        &self,
+        databases: &'a [Arc<Database>],
+    ) -> Vec<(BlockId, i64, &'a Database)> {
         let mut uploaded = Vec::new();
         let mut local = 0;
-        for database in self.databases.all() {
+        for database in databases {
             for block in database.blocks() {
                 local += 1;
-                let since = self.shipper.uploaded_ns(database.tenant(), block.id());
-                if let Some(since_ns) = since {
-                    uploaded.push((block.id(), since_ns, Arc::clone(&database)));
-                }
+                let since_ns = self.shipper.uploaded_ns(database.tenant(), block.id());
+                uploaded.extend(since_ns.map(|since_ns| (block.id(), since_ns, &**database)));
             }
         }
         self.dependencies.metrics.local_blocks.set(local);
         uploaded.sort_by_key(|(id, ..)| *id);
-        for (id, since_ns, database) in uploaded {
-            let old = since_ns.saturating_add(keep_ns) <= now_ns;
-            let low = !self.storage.disable_enforcement
-                && self
-                    .measure_disk()
-                    .is_some_and(|space| space.is_low(&self.storage));
-            if old || low {
-                if low && !old {
-                    info!(tenant = %database.tenant(), block = %id, "disk is filling, uploaded block deleted early");
-                }
-                database.remove_block(id);
-                self.delete_removed(&database);
-            }
-        }
-        for database in self.databases.all() {
-            self.delete_removed(&database);
-        }
+        uploaded
+    }
+
+    fn is_low(&self) -> bool {
+        let space = self.measure_disk();
+        !self.storage.disable_enforcement && space.is_some_and(|space| space.is_low(&self.storage))
     }
 
     fn delete_removed(&self, database: &Database) {
@@ -267,10 +303,4 @@ async fn pause(time: Duration, shutdown: &CancellationToken) -> bool {
 
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// The same in every process, FNV-1a.
-fn stable_hash(tenant: &TenantId) -> u64 {
-    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    tenant.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, mix)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use parking_lot::Mutex;
 use phlare_block::BlockIds;
-use phlare_bucket::Bucket;
+use phlare_bucket::{Bucket, Retries};
 use phlare_ingester::Ingester;
 use phlare_model::{Clock, chain};
 use phlare_phlaredb::{BlockCache, MemoryBudget, wal};
@@ -23,6 +23,16 @@ use crate::config::Config;
 
 /// How long uploads may take at the end. What is not uploaded then lies on the disk and is uploaded after the next start.
 const EXIT_UPLOADS: Duration = Duration::from_secs(60);
+
+/// How long uploaded blocks stay on the disk: at least until queries see them in the bucket.
+fn retention(config: &Config) -> Duration {
+    let store = &config.store_gateway.bucket_store;
+    let listed = store
+        .ignore_blocks_within
+        .saturating_add(store.sync_interval);
+    let seen = config.querier.query_store_after.max(listed);
+    config.pyroscopedb.local_block_retention.max(seen)
+}
 
 /// What all components of a process share.
 pub(crate) struct Shared {
@@ -53,7 +63,7 @@ impl Storage {
         let gateway = Arc::new(StoreGateway::new(
             config.store_gateway.clone(),
             phlare_store_gateway::Dependencies {
-                bucket: bucket.clone(),
+                bucket: bucket.with_retries(Retries::for_queries()),
                 cache: cache.clone(),
                 clock: Arc::clone(&shared.clock),
                 metrics: gateway_metrics,
@@ -66,7 +76,10 @@ impl Storage {
         });
         let ingester = Arc::new(Ingester::new(
             config.ingester.clone(),
-            config.pyroscopedb.clone(),
+            phlare_phlaredb::Config {
+                local_block_retention: retention(config),
+                ..config.pyroscopedb.clone()
+            },
             phlare_ingester::Dependencies {
                 overrides: shared.overrides.clone(),
                 metrics: phlare_ingester::Metrics::register(registry),

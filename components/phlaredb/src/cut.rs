@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use phlare_block::BlockId;
 use phlare_block::meta::Meta;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::baselines::{self, Carry};
 use crate::block::Block;
@@ -47,13 +47,19 @@ impl Database {
     /// deleted.
     pub fn cut(&self) -> Result<Vec<Meta>, Error> {
         let mut frozen = self.frozen.lock();
-        if frozen.is_none() {
-            *frozen = self.seal()?;
-        }
-        let Some(old) = &mut *frozen else {
+        // What an earlier call could not write.
+        let mut metas = self.write(&mut frozen)?;
+        *frozen = self.seal()?;
+        fail::fail_point!("cut.sealed");
+        metas.extend(self.write(&mut frozen)?);
+        Ok(metas)
+    }
+
+    /// Writes a head that has ended, if there is one, and lets its blocks take its place.
+    fn write(&self, frozen: &mut Option<Frozen>) -> Result<Vec<Meta>, Error> {
+        let Some(old) = frozen else {
             return Ok(Vec::new());
         };
-        fail::fail_point!("cut.sealed");
         let metas = match old.written.take() {
             Some(written) => written,
             None => self.flush(old)?,
@@ -62,7 +68,6 @@ impl Database {
         self.replace(old, &metas)?;
         self.report_end(old.reported);
         *frozen = None;
-        drop(frozen);
         self.truncate_log()?;
         Ok(metas)
     }
@@ -167,10 +172,11 @@ impl Database {
         view.heads.retain(|head| !Arc::ptr_eq(head, &old.head));
         drop(view);
         self.frozen_bytes.store(0, Ordering::Relaxed);
-        self.directories
-            .remove_stale_baselines(Some(&checkpoint))
-            .map_err(failed)?;
         *self.first_segment.lock() = checkpoint.first_segment();
+        // The blocks count now, whatever happens here: the next cut or start deletes what is left.
+        if let Err(error) = self.directories.remove_stale_baselines(Some(&checkpoint)) {
+            warn!(tenant = %self.tenant(), %error, "old state of cumulative series not deleted");
+        }
         Ok(())
     }
 

@@ -139,7 +139,7 @@ impl StoreGateway {
         let bad = self.state.lock().bad.clone();
         let none = (Arc::new(Blocks::new()), HashSet::new());
         let at_once = store.tenant_sync_concurrency.max(1);
-        let tenants = sync::tenants(&self.dependencies.bucket, at_once).await?;
+        let tenants = sync::candidates(&self.dependencies.bucket).await?;
         let (before, bad, none) = (&before, &bad, &none);
         let listed: Vec<(TenantId, sync::Listed)> = stream::iter(tenants)
             .map(|tenant| async move {

@@ -22,25 +22,13 @@ pub(crate) fn prefix(tenant: &TenantId) -> String {
     format!("{tenant}/phlaredb")
 }
 
-/// Tenants that have a directory of blocks, sorted. Other directories are none of ours.
-pub(crate) async fn tenants(bucket: &Bucket, at_once: usize) -> Result<Vec<TenantId>, Error> {
+/// Names of directories that may be a tenant's, sorted. Whether one is shows when its blocks are listed.
+pub(crate) async fn candidates(bucket: &Bucket) -> Result<Vec<TenantId>, Error> {
     let names = bucket.list_directories("").await?;
-    let candidates = names
-        .into_iter()
-        .filter(|name| name != RESERVED)
-        .filter_map(|name| TenantId::parse(&name).ok());
-    let checked: Vec<Option<TenantId>> = stream::iter(candidates)
-        .map(|tenant| async move {
-            let below = bucket.list_directories(tenant.as_str()).await?;
-            Ok(below
-                .iter()
-                .any(|name| name == "phlaredb")
-                .then_some(tenant))
-        })
-        .buffered(at_once.max(1))
-        .try_collect()
-        .await?;
-    Ok(checked.into_iter().flatten().collect())
+    let names = names.iter().filter(|name| *name != RESERVED);
+    Ok(names
+        .filter_map(|name| TenantId::parse(name).ok())
+        .collect())
 }
 
 /// What is known of a tenant, and how to renew it.
@@ -67,11 +55,17 @@ impl TenantSync<'_> {
     pub(crate) async fn list(&self) -> Result<Listed, Error> {
         let prefix = prefix(self.tenant);
         let names = self.bucket.list_directories(&prefix).await?;
-        let ids = names.iter().filter_map(|name| BlockId::parse(name).ok());
-        let leaving = self.leaving().await?;
+        let ids: Vec<_> = names
+            .iter()
+            .filter_map(|name| BlockId::parse(name).ok())
+            .collect();
         let mut listed = Listed::default();
+        if ids.is_empty() {
+            return Ok(listed);
+        }
+        let leaving = self.leaving().await?;
         let mut unknown = Vec::new();
-        for id in ids.filter(|id| !leaving.contains(id)) {
+        for id in ids.into_iter().filter(|id| !leaving.contains(id)) {
             match self.known.get(&id) {
                 Some(block) => listed.known.push(Arc::clone(block)),
                 None => unknown.push(id),

@@ -38,7 +38,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     (
         "components/store-gateway",
-        &["block", "bucket", "model", "phlaredb", "server"],
+        &["block", "bucket", "model", "phlaredb"],
     ),
     // It asks queriers by messages, so it knows neither them nor the database.
     (

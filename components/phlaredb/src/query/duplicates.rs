@@ -73,7 +73,7 @@ pub(super) fn remove(plans: &mut Vec<Plan>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether another block overlaps in time and has not been compared with this one by a compactor.
+/// Whether another block overlaps in time.
 fn may_repeat(plans: &[Plan], number: usize) -> bool {
     let meta = plans[number].block.meta();
     plans.iter().enumerate().any(|(other, plan)| {

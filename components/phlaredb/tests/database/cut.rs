@@ -315,3 +315,25 @@ fn time_prunes_blocks() {
     });
     assert!(analysis.unwrap().profiles < pushed);
 }
+
+#[test]
+fn a_head_that_could_not_be_written_is_kept_and_written_with_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = open(directory.path());
+    fixture.push(GO_CPU, "process_cpu", "cart", T0_MS);
+    let each = fixture.total(CPU, "{}");
+    let head = directory.path().join("head");
+    std::fs::remove_dir(&head).unwrap();
+    std::fs::write(&head, "in the way").unwrap();
+    fixture.database.cut().unwrap_err();
+    assert!(fixture.database.has_unwritten_head());
+    assert_eq!(fixture.total(CPU, "{}"), each);
+    fixture.push(GO_CPU, "process_cpu", "cart", T0_MS + 1);
+    fixture.database.cut().unwrap_err();
+    assert_eq!(fixture.total(CPU, "{}"), 2 * each);
+    std::fs::remove_file(&head).unwrap();
+    assert_eq!(fixture.database.cut().unwrap().len(), 2);
+    assert_eq!(fixture.total(CPU, "{}"), 2 * each);
+    drop(fixture);
+    assert_eq!(open(directory.path()).total(CPU, "{}"), 2 * each);
+}
