@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use phlare_e2e::{Options, shared};
+use phlare_e2e::{Options, Server, shared};
 use serde::Deserialize;
 
 /// Steps of a scenario that are answered otherwise on purpose.
@@ -75,6 +75,50 @@ async fn a_compacted_block_of_upstream_is_queried_as_recorded() -> anyhow::Resul
     replay_blocks("v3-compaction output", "v3-compaction", "output").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_upstream_that_we_compact_are_queried_as_recorded() -> anyhow::Result<()> {
+    let Some(shared) = shared::directory()? else {
+        return Ok(());
+    };
+    let set = shared.join("testdata/blocks/v3-compaction");
+    let bucket = tempfile::tempdir()?;
+    let blocks = bucket.path().join("anonymous/phlaredb");
+    copy(&set.join("input/anonymous/phlaredb"), &blocks)?;
+    let count = std::fs::read_dir(&blocks)?.count();
+    let mut server = over(bucket.path())
+        .flag("-compactor.first-level-compaction-wait-period=0s")
+        .start()
+        .await?;
+    let client = server.client()?;
+    let merged = async {
+        let done = "pyroscope_compactor_runs_completed_total 1";
+        while !client.get("/metrics").await?.ok()?.text().contains(done) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        anyhow::Ok(())
+    };
+    let limit = std::time::Duration::from_secs(120);
+    tokio::time::timeout(limit, merged)
+        .await
+        .context("nothing is merged")??;
+    let marks = std::fs::read_dir(blocks.join("markers"))?.count();
+    ensure!(
+        marks >= count,
+        "{marks} blocks of {count} gave way to others"
+    );
+    let file = set.join("queries.json");
+    replay_on(&mut server, "v3-compaction output", &file).await
+}
+
+/// A server for blocks in a directory.
+fn over(bucket: &Path) -> Options {
+    Options::new()
+        .flag(&format!("-storage.filesystem.dir={}", bucket.display()))
+        .flag("-querier.max-query-lookback=0s")
+        .flag("-querier.query-store-after=0s")
+        .flag("-blocks-storage.bucket-store.ignore-blocks-within=0s")
+}
+
 /// Replays the queries of a set of blocks on a server whose bucket holds `directory` of that set.
 async fn replay_blocks(name: &str, set: &str, directory: &str) -> anyhow::Result<()> {
     let Some(shared) = shared::directory()? else {
@@ -87,14 +131,7 @@ async fn replay_blocks(name: &str, set: &str, directory: &str) -> anyhow::Result
         &set.join(directory).join(tenant),
         &bucket.path().join(tenant),
     )?;
-    let options = Options::new()
-        .flag(&format!(
-            "-storage.filesystem.dir={}",
-            bucket.path().display()
-        ))
-        .flag("-querier.max-query-lookback=0s")
-        .flag("-querier.query-store-after=0s")
-        .flag("-blocks-storage.bucket-store.ignore-blocks-within=0s");
+    let options = over(bucket.path());
     replay_file(name, &set.join("queries.json"), options).await
 }
 
@@ -122,13 +159,20 @@ async fn replay(scenario: &str, options: Options) -> anyhow::Result<()> {
 }
 
 async fn replay_file(scenario: &str, file: &Path, options: Options) -> anyhow::Result<()> {
+    if shared::directory()?.is_none() {
+        return Ok(());
+    }
+    let mut server = options.start().await?;
+    replay_on(&mut server, scenario, file).await
+}
+
+async fn replay_on(server: &mut Server, scenario: &str, file: &Path) -> anyhow::Result<()> {
     let Some(shared) = shared::directory()? else {
         return Ok(());
     };
     if !shared::runtime("python3", &["--version"], &[3, 8])? {
         return Ok(());
     }
-    let mut server = options.start().await?;
     let (url, path) = (server.url().to_owned(), file.to_owned());
     let output = tokio::task::spawn_blocking(move || run(&shared, &url, &path)).await??;
     let name = file.file_name().unwrap_or_default();

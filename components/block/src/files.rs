@@ -51,6 +51,7 @@ pub trait Files: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug)]
 pub struct LocalFiles {
     directory: PathBuf,
+    name: Option<String>,
 }
 
 impl LocalFiles {
@@ -59,6 +60,16 @@ impl LocalFiles {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            name: None,
+        }
+    }
+
+    /// The same, named otherwise in messages: by where it was copied from.
+    #[must_use]
+    pub fn named(self, location: impl Into<String>) -> Self {
+        Self {
+            name: Some(location.into()),
+            ..self
         }
     }
 
@@ -80,7 +91,10 @@ impl LocalFiles {
 
 impl Files for LocalFiles {
     fn location(&self) -> String {
-        self.directory.display().to_string()
+        match &self.name {
+            Some(name) => name.clone(),
+            None => self.directory.display().to_string(),
+        }
     }
 
     fn size(&self, file: &str) -> Result<u64, Error> {

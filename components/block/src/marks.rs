@@ -113,6 +113,8 @@ pub mod reasons {
     pub const INDEX_SIZE: &str = "index-size-exceeding";
     /// The block is not ordered as it should be.
     pub const OUT_OF_ORDER: &str = "block-index-out-of-order-chunk";
+    /// A file is damaged or missing. Upstream does not know this one, and leaves out what is marked for whatever reason.
+    pub const DAMAGED: &str = "damaged";
 }
 
 /// `no-compact-mark.json`: compactors pass over the block.

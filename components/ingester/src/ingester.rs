@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use phlare_bucket::Bucket;
 use phlare_model::TenantId;
-use phlare_phlaredb::{Append, Commit, Database};
+use phlare_phlaredb::{Append, Commit, Database, Uploads};
 use phlare_tenancy::Overrides;
 use tracing::{error, info, warn};
 
@@ -16,7 +16,7 @@ use crate::directory::DataDirectory;
 use crate::disk::Space;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::shipper::{Shipper, Uploads};
+use crate::shipper::Shipper;
 use crate::storage::Signals;
 
 /// What an ingester needs.

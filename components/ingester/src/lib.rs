@@ -17,4 +17,3 @@ pub use config::Config;
 pub use error::Error;
 pub use ingester::{Dependencies, Ingester};
 pub use metrics::Metrics;
-pub use shipper::Uploads;

@@ -1,26 +1,19 @@
 //! Uploads of finished blocks, and what has been uploaded.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use phlare_block::BlockId;
 use phlare_block::meta::names;
-use phlare_block::{BlockId, Meta};
 use phlare_bucket::Bucket;
 use phlare_model::TenantId;
-use phlare_phlaredb::{Block, Database};
+use phlare_phlaredb::{Block, Database, TenantBlocks, Uploads};
 use tracing::info;
 
 use crate::error::Error;
-
-/// Who hears of uploads.
-pub trait Uploads: Send + Sync + fmt::Debug {
-    /// A block is in the bucket as a whole.
-    fn uploaded(&self, tenant: &TenantId, meta: Meta);
-}
 
 /// Puts blocks into a bucket and remembers which are there. After a restart the bucket is asked: a list on disk could be
 /// of another bucket, and what is believed to be uploaded is deleted here.
@@ -96,7 +89,8 @@ impl Shipper {
         block: &Block,
         directory: &Path,
     ) -> Result<bool, phlare_bucket::Error> {
-        let prefix = format!("{tenant}/phlaredb/{}", block.id());
+        let blocks = TenantBlocks::new(self.bucket.clone(), tenant.clone());
+        let prefix = blocks.directory(block.id());
         let last = format!("{prefix}/{}", names::META);
         let mut meta = block.meta().clone();
         meta.labels
@@ -104,6 +98,10 @@ impl Shipper {
         if self.bucket.exists(&last).await? {
             self.listener.uploaded(tenant, meta);
             return Ok(false);
+        }
+        // What an earlier attempt left may have been marked as garbage.
+        if blocks.is_marked_for_deletion(block.id()).await? {
+            blocks.unmark(block.id()).await?;
         }
         let local = directory.join(block.id().to_string());
         let mut bytes = 0;

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use phlare_bucket::Bucket;
-use phlare_ingester::{Config, Dependencies, Error, Ingester, Metrics, Uploads};
+use phlare_ingester::{Config, Dependencies, Error, Ingester, Metrics};
 use phlare_model::labels::{Labels, names};
 use phlare_model::query::MetadataQuery;
 use phlare_model::{Classify, ErrorKind, ManualClock, TenantId};
-use phlare_phlaredb::{Append, BlockCache, MemoryBudget, PartitionId, Row, wal};
+use phlare_phlaredb::{Append, BlockCache, MemoryBudget, PartitionId, Row, Uploads, wal};
 use phlare_pprof::{Options, Seed, Workspace};
 use phlare_tenancy::{Limits, Overrides};
 use uuid::Uuid;

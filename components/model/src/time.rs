@@ -5,6 +5,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod duration;
+pub mod durations;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use phlare_block::Meta;
 use phlare_distributor::{Durable, Ingest, Refused};
-use phlare_ingester::{Ingester, Uploads};
+use phlare_ingester::Ingester;
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
 use phlare_model::{Clock, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
-use phlare_phlaredb::{Append, View};
+use phlare_phlaredb::{Append, Uploads, View};
 use phlare_proto::google::v1::Profile;
 use phlare_querier::{Querier, Source};
 use phlare_query_frontend::Answer;

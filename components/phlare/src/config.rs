@@ -23,7 +23,7 @@ const TARGETS: [&str; 1] = ["all"];
 pub(crate) struct Config {
     /// Components to run, separated by commas.
     #[arg(long = "target", value_name = "LIST", value_delimiter = ',')]
-    #[serde(with = "list")]
+    #[serde(with = "phlare_model::flag::list")]
     pub(crate) target: Vec<String>,
 
     /// Requires the header X-Scope-OrgID, which names the tenant; otherwise all belongs to `anonymous`.
@@ -53,6 +53,9 @@ pub(crate) struct Config {
 
     #[command(flatten)]
     pub(crate) store_gateway: phlare_store_gateway::Config,
+
+    #[command(flatten)]
+    pub(crate) compactor: phlare_compactor::Config,
 
     #[command(flatten)]
     pub(crate) limits: phlare_tenancy::Limits,
@@ -100,6 +103,7 @@ impl Default for Config {
             pyroscopedb: phlare_phlaredb::Config::default(),
             querier: phlare_querier::Config::default(),
             store_gateway: phlare_store_gateway::Config::default(),
+            compactor: phlare_compactor::Config::default(),
             limits: phlare_tenancy::Limits::default(),
             storage: phlare_bucket::Config::default(),
             self_profiling: SelfProfiling::default(),
@@ -145,6 +149,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Distributor(#[from] phlare_distributor::ConfigError),
     #[error(transparent)]
+    Compactor(#[from] phlare_compactor::ConfigError),
+    #[error(transparent)]
     Limits(#[from] phlare_tenancy::LimitsError),
     #[error(transparent)]
     Storage(#[from] phlare_bucket::ConfigError),
@@ -167,6 +173,7 @@ impl Config {
         }
         self.server.validate()?;
         self.distributor.validate()?;
+        self.compactor.validate()?;
         self.limits.validate()?;
         self.storage.validate()?;
         Ok(())
@@ -217,39 +224,12 @@ pub(crate) fn modules() -> String {
         "querier",
         "query-frontend",
         "store-gateway",
+        "compactor",
     ];
     let parts = parts
         .iter()
         .map(|part| format!("{part} * (runs in `all`)\n"));
     format!("all\n{}", parts.collect::<String>())
-}
-
-/// Upstream writes the list of targets as one text with commas; a YAML list is taken, too.
-mod list {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Text(String),
-        List(Vec<String>),
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        list: &[String],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&list.join(","))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<String>, D::Error> {
-        Ok(match Either::deserialize(deserializer)? {
-            Either::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
-            Either::List(list) => list,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The components that keep profiles: ingester, bucket, store-gateway. How they start, run and stop.
+//! The components that keep profiles: ingester, bucket, store-gateway, compactor. How they start, run and stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use phlare_block::BlockIds;
 use phlare_bucket::{Bucket, Retries};
+use phlare_compactor::Compactor;
 use phlare_ingester::Ingester;
 use phlare_model::{Clock, chain};
-use phlare_phlaredb::{BlockCache, MemoryBudget, wal};
+use phlare_phlaredb::{BlockCache, MemoryBudget, Uploads, wal};
 use phlare_pprof::Seed;
 use phlare_server::{Health, Registry};
 use phlare_store_gateway::StoreGateway;
@@ -47,6 +48,7 @@ pub(crate) struct Storage {
     pub(crate) bucket: Bucket,
     pub(crate) ingester: Arc<Ingester>,
     gateway: Arc<StoreGateway>,
+    compactor: Arc<Compactor>,
 }
 
 impl Storage {
@@ -74,6 +76,8 @@ impl Storage {
         shared.health.register("store-gateway", move || {
             listed.check_ready().map_err(|error| error.to_string())
         });
+        let ids = Arc::new(Mutex::new(BlockIds::random()));
+        let uploads: Arc<dyn Uploads> = Arc::new(NewBlocks(Arc::clone(&gateway)));
         let ingester = Arc::new(Ingester::new(
             config.ingester.clone(),
             phlare_phlaredb::Config {
@@ -90,20 +94,32 @@ impl Storage {
                     committer: wal::Committer::default(),
                     seed: shared.seed,
                     cache,
-                    ids: Arc::new(Mutex::new(BlockIds::random())),
+                    ids: Arc::clone(&ids),
                 },
                 bucket: bucket.clone(),
-                uploads: Arc::new(NewBlocks(Arc::clone(&gateway))),
+                uploads: Arc::clone(&uploads),
             },
         )?);
         let checked = Arc::clone(&ingester);
         shared.health.register("ingester", move || {
             checked.check_taking().map_err(|error| chain(&error))
         });
+        let compactor = Arc::new(Compactor::new(
+            config.compactor.clone(),
+            phlare_compactor::Dependencies {
+                bucket: bucket.clone(),
+                overrides: shared.overrides.clone(),
+                clock: Arc::clone(&shared.clock),
+                ids,
+                uploads,
+                metrics: phlare_compactor::Metrics::register(registry),
+            },
+        )?);
         Ok(Self {
             bucket,
             ingester,
             gateway,
+            compactor,
         })
     }
 
@@ -121,6 +137,8 @@ impl Storage {
     pub(crate) fn run(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let (gateway, stop_listing) = (Arc::clone(&self.gateway), stop.clone());
         tasks.spawn(async move { gateway.run(stop_listing).await });
+        let (compactor, stop_merging) = (Arc::clone(&self.compactor), stop.clone());
+        tasks.spawn(async move { compactor.run(stop_merging).await });
         tasks.spawn(Arc::clone(&self.ingester).run(stop.clone()));
     }
 

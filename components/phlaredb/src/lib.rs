@@ -26,6 +26,7 @@ mod record;
 mod replay;
 mod series;
 mod symbols;
+mod tenant_blocks;
 mod varint;
 pub mod wal;
 
@@ -39,3 +40,4 @@ pub use head::{Append, PartitionId, Row, Stats};
 pub use metrics::Metrics;
 pub use phlare_model::query::Analysis;
 pub use query::View;
+pub use tenant_blocks::{BlockObjects, FoundMeta, Marks, TenantBlocks, Uploads};

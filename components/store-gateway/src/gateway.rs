@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use phlare_block::{BlockId, Meta};
 use phlare_bucket::Bucket;
 use phlare_model::{Clock, TenantId, TimeRange, chain};
-use phlare_phlaredb::{Block, BlockCache, BucketFiles};
+use phlare_phlaredb::{Block, BlockCache, BucketFiles, TenantBlocks};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -139,14 +139,16 @@ impl StoreGateway {
         let bad = self.state.lock().bad.clone();
         let none = (Arc::new(Blocks::new()), HashSet::new());
         let at_once = store.tenant_sync_concurrency.max(1);
-        let tenants = sync::candidates(&self.dependencies.bucket).await?;
+        let bucket = &self.dependencies.bucket;
+        let tenants = TenantBlocks::tenants(bucket).await?;
         let (before, bad, none) = (&before, &bad, &none);
         let listed: Vec<(TenantId, sync::Listed)> = stream::iter(tenants)
             .map(|tenant| async move {
+                let copies = store.sync_dir.join(tenant.as_str());
+                let blocks = TenantBlocks::new(bucket.clone(), tenant.clone());
                 let sync = TenantSync {
-                    bucket: &self.dependencies.bucket,
+                    blocks: blocks.with_copies(copies),
                     config: store,
-                    tenant: &tenant,
                     now_ms: self.dependencies.clock.now_ns() / 1_000_000,
                     known: before.get(&tenant).unwrap_or(&none.0),
                     bad: bad.get(&tenant).unwrap_or(&none.1),
@@ -274,9 +276,9 @@ impl StoreGateway {
     }
 
     fn open(&self, tenant: &TenantId, meta: Meta) -> Arc<Block> {
-        let prefix = format!("{}/{}", sync::prefix(tenant), meta.id);
         let bucket = self.dependencies.bucket.clone();
-        let files = BucketFiles::new(bucket, prefix, self.runtime.clone());
+        let directory = TenantBlocks::new(bucket.clone(), tenant.clone()).directory(meta.id);
+        let files = BucketFiles::new(bucket, directory, self.runtime.clone());
         Arc::new(Block::new(meta, Arc::new(files), &self.dependencies.cache))
     }
 }

@@ -178,7 +178,38 @@ pub struct Limits {
     /// Most steps of a SelectSeries query (range divided by step); 0 is unlimited.
     #[arg(long = "querier.max-query-points", value_name = "COUNT")]
     pub max_query_points: usize,
+
+    /// How long profiles are kept in the bucket, counted from the end of the block that they are in; 0 keeps them for ever.
+    #[arg(long = "compactor.blocks-retention-period", value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub compactor_blocks_retention_period: Duration,
+
+    /// Blocks that merged blocks are split into, by series; 0 does not split.
+    #[arg(long = "compactor.split-and-merge-shards", value_name = "COUNT")]
+    pub compactor_split_and_merge_shards: u32,
+
+    /// Shards that are written in one pass; 0 is all. Fewer take less memory and more time.
+    #[arg(long = "compactor.split-and-merge-stage-size", value_name = "COUNT")]
+    pub compactor_split_and_merge_stage_size: u32,
+
+    /// Groups that blocks are split in, each at once; only with shards.
+    #[arg(long = "compactor.split-groups", value_name = "COUNT")]
+    pub compactor_split_groups: u32,
+
+    /// How long a directory of a block without `meta.json` stays untouched before it is taken for garbage, at least 4 hours;
+    /// 0 keeps it for ever.
+    #[arg(long = "compactor.partial-block-deletion-delay", value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub compactor_partial_block_deletion_delay: Duration,
+
+    /// Writes tables with sums beside merged profiles, if `-compactor.downsampler-enabled` is on, too.
+    #[arg(long = "compactor.compactor-downsampler-enabled", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
+    pub compactor_downsampler_enabled: bool,
 }
+
+/// More shards than this are a mistake: each is a block of its own in every window.
+const MAX_SHARDS: u32 = 1024;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -217,6 +248,12 @@ impl Default for Limits {
             max_flamegraph_nodes_max: 1 << 20,
             max_flamegraph_nodes_on_select_merge_profile: false,
             max_query_points: 100_000,
+            compactor_blocks_retention_period: Duration::ZERO,
+            compactor_split_and_merge_shards: 0,
+            compactor_split_and_merge_stage_size: 0,
+            compactor_split_groups: 1,
+            compactor_partial_block_deletion_delay: HOUR * 24,
+            compactor_downsampler_enabled: true,
         }
     }
 }
@@ -259,6 +296,9 @@ pub enum LimitsError {
         /// `max_flamegraph_nodes_max`.
         max: i64,
     },
+    /// More shards than make sense.
+    #[error("`compactor_split_and_merge_shards` is {0}: at most {MAX_SHARDS}")]
+    Shards(u32),
     /// A body that cannot carry the largest allowed profile.
     #[error(
         "`ingestion_body_limit_mb` ({body_bytes} bytes) is below `max_profile_size_bytes` ({profile_bytes}): \
@@ -326,6 +366,9 @@ impl Limits {
         );
         if max > 0 && default > max {
             return Err(LimitsError::DefaultNodes { default, max });
+        }
+        if self.compactor_split_and_merge_shards > MAX_SHARDS {
+            return Err(LimitsError::Shards(self.compactor_split_and_merge_shards));
         }
         let (body_bytes, profile_bytes) = (
             self.ingestion_body_limit_bytes(),

@@ -2,6 +2,8 @@
 //! must hold instead.
 
 mod bombs;
+mod compaction;
+
 mod contents;
 mod doors;
 mod labels;

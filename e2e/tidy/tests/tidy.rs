@@ -40,6 +40,10 @@ const LADDER: &[(&str, &[&str])] = &[
         "components/store-gateway",
         &["block", "bucket", "model", "phlaredb"],
     ),
+    (
+        "components/compactor",
+        &["block", "bucket", "model", "phlaredb", "tenancy"],
+    ),
     // It asks queriers by messages, so it knows neither them nor the database.
     (
         "components/query-frontend",
