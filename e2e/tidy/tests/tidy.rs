@@ -18,6 +18,7 @@ const LADDER: &[(&str, &[&str])] = &[
         "components/phlaredb",
         &["block", "bucket", "model", "pprof", "proto"],
     ),
+    ("components/ring", &["model"]),
     ("components/tenancy", &["model"]),
     ("components/server", &["model", "proto", "tenancy"]),
     (
