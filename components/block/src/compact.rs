@@ -105,8 +105,35 @@ pub struct Output {
 pub fn compact(inputs: &[Input], options: Options<'_>) -> Result<Vec<Output>, CompactError> {
     let shards = options.shards.max(1);
     let sources = inputs::open(inputs)?;
-    let plan = Plan::new(&sources, shards)?;
-    let template = Template::new(&sources, shards, options.downsample)?;
+    let template = Template::merged(&sources, shards, options.downsample)?;
+    make(&sources, &template, Options { shards, ..options })
+}
+
+/// Writes a block anew: in the newest version, with the encodings of this program, as [`compact`] does. The result has
+/// another id, the old one as its only parent, and the old one's times, level, ancestors, labels and source; so where
+/// both are, the old one is [superseded] if its id is smaller, and the new one is merged as the old one would have been.
+/// `None` if the block has no rows. Of the options, `shards`, `stage_size` and `downsample` don't count: there are
+/// downsampled tables if the old one has any.
+///
+/// # Errors
+/// As [`compact`].
+pub fn rewrite(input: &Input, options: Options<'_>) -> Result<Option<Output>, CompactError> {
+    let sources = inputs::open(std::slice::from_ref(input))?;
+    let options = Options {
+        shards: 1,
+        stage_size: 0,
+        ..options
+    };
+    Ok(make(&sources, &Template::rewritten(&input.meta), options)?.pop())
+}
+
+fn make(
+    sources: &[Source],
+    template: &Template,
+    options: Options<'_>,
+) -> Result<Vec<Output>, CompactError> {
+    let shards = options.shards;
+    let plan = Plan::new(sources, shards)?;
     let mut drafts = Drafts::new(&options.output)?;
     let stage = match options.stage_size {
         0 => shards,
@@ -114,16 +141,16 @@ pub fn compact(inputs: &[Input], options: Options<'_>) -> Result<Vec<Output>, Co
     };
     for first in (0..shards).step_by(stage as usize) {
         let stage = Stage {
-            sources: &sources,
+            sources,
             plan: &plan,
             shards: first..first.saturating_add(stage).min(shards),
             memory: Memory::share(options.memory_bytes, sources.len(), stage.min(shards)),
             cancelled: options.cancelled,
         };
-        stage.run(&template, &mut drafts, &mut *options.ids)?;
+        stage.run(template, &mut drafts, &mut *options.ids)?;
     }
     for output in drafts.complete() {
-        verify::output(output, &sources)?;
+        verify::output(output, sources)?;
     }
     drafts.keep()
 }

@@ -16,7 +16,7 @@ use crate::id::BlockId;
 use crate::meta::{
     Compaction, FileEntry, Meta, Parent, ParquetEntry, Shard, Stats, TsdbEntry, names,
 };
-use crate::profiles::{self, DownsampledWriter, ProfilesWriter, Row};
+use crate::profiles::{self, DOWNSAMPLED, DownsampledWriter, ProfilesWriter, Row};
 use crate::tsdb::{self, SeriesEntry};
 
 /// From this level on a block has downsampled tables.
@@ -29,12 +29,14 @@ pub(super) struct Template {
     max_ms: i64,
     compaction: Compaction,
     labels: BTreeMap<String, String>,
+    source: String,
     shards: u32,
     downsample: bool,
 }
 
 impl Template {
-    pub(super) fn new(
+    /// Of blocks that are merged.
+    pub(super) fn merged(
         sources: &[Source],
         shards: u32,
         downsample: bool,
@@ -75,8 +77,38 @@ impl Template {
             downsample: downsample && compaction.level >= DOWNSAMPLED_LEVEL,
             compaction,
             labels,
+            source: names::COMPACTOR.to_owned(),
             shards,
         })
+    }
+
+    /// Of a block that is written anew: level and ancestors stay, so it is in what the old one is in and goes into what
+    /// the old one would have gone into.
+    pub(super) fn rewritten(meta: &Meta) -> Self {
+        let mut sources = meta.compaction.sources.clone();
+        if sources.is_empty() {
+            sources.push(meta.id);
+        }
+        let has = |&(file, _): &(&str, i64)| meta.file(file).is_some();
+        Self {
+            min_ms: meta.min_ms,
+            max_ms: meta.max_ms,
+            compaction: Compaction {
+                level: meta.compaction.level.max(1),
+                sources,
+                parents: vec![Parent {
+                    id: meta.id,
+                    min_ms: meta.min_ms,
+                    max_ms: meta.max_ms,
+                }],
+                ..Compaction::default()
+            },
+            labels: meta.labels.clone(),
+            source: meta.source.clone(),
+            // The label of its shard is there if it is one.
+            shards: 1,
+            downsample: DOWNSAMPLED.iter().any(has),
+        }
     }
 
     /// The time that results are named by.
@@ -99,7 +131,7 @@ impl Template {
             files,
             compaction: self.compaction.clone(),
             labels,
-            source: names::COMPACTOR.to_owned(),
+            source: self.source.clone(),
             ..Meta::new(id)
         }
     }

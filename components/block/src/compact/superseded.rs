@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::id::BlockId;
 use crate::meta::{Meta, Shard};
 
-/// Only blocks that were merged contain others.
+/// Blocks of this level and above were made of others.
 const MERGED_LEVEL: u32 = 2;
 
 /// Blocks whose profiles are all in others of the given ones. Their ancestors of level 1 are all among those of another
@@ -32,7 +32,7 @@ pub fn superseded<'a>(blocks: impl IntoIterator<Item = &'a Meta>) -> BTreeSet<Bl
         let containing = others
             .filter(|&other| other != at && !removed[other])
             .map(|other| &entries[other])
-            .filter(|other| other.level >= MERGED_LEVEL && entry.descends_to(other));
+            .filter(|other| other.is_made_of_others() && entry.descends_to(other));
         // One after the other, so that of equal ones the last stays.
         removed[at] = entry.is_in(&containing.collect::<Vec<_>>());
     }
@@ -67,6 +67,11 @@ impl<'a> Entry<'a> {
             part: (!shard.is_empty()).then(|| (shard, meta.shard())),
             sources,
         }
+    }
+
+    /// Whether it can contain others. One that was written anew has the level of the old one, and the old one's ancestors.
+    fn is_made_of_others(&self) -> bool {
+        self.level >= MERGED_LEVEL || self.sources.binary_search(&self.id).is_err()
     }
 
     /// Whether all ancestors are among another's. O(ancestors of both).
@@ -150,7 +155,20 @@ mod tests {
     #[test]
     fn blocks_of_the_first_versions_name_no_ancestors() {
         check(&[(1, 0, "", &[]), (9, 2, "", &[1, 2])], &[1]);
-        check(&[(1, 0, "", &[]), (2, 0, "", &[1])], &[]);
+        check(&[(1, 0, "", &[]), (2, 0, "", &[])], &[]);
+    }
+
+    #[test]
+    fn a_block_written_anew_replaces_the_old_one() {
+        check(&[(1, 1, "", &[1]), (5, 1, "", &[1])], &[1]);
+        check(&[(1, 0, "", &[]), (5, 1, "", &[1])], &[1]);
+        check(&[(5, 2, "", &[1, 2]), (6, 2, "", &[1, 2])], &[5]);
+        let shard = |number| -> Block<'_> { (number, 2, "1_of_2", &[1, 2]) };
+        check(&[shard(5), shard(6), (7, 2, "2_of_2", &[1, 2])], &[5]);
+        // Twice, and then merged.
+        let blocks: &[Block<'_>] = &[(1, 1, "", &[1]), (5, 1, "", &[1]), (6, 1, "", &[1])];
+        check(blocks, &[1, 5]);
+        check(&[blocks, &[(9, 2, "", &[1, 2])]].concat(), &[1, 5, 6]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Real blocks of all versions. Upstream's compactor made `v3-compaction/output` of the first four of `input`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
-use phlare_block::compact::{Input, Output};
+use phlare_block::compact::{Input, Options, Output, rewrite, superseded};
 use phlare_block::meta::names;
 use phlare_block::{BlockIds, Meta};
 use phlare_model::Labels;
@@ -237,5 +238,56 @@ fn copies_of_a_block_are_one() {
         found.sort();
         expected.sort();
         assert!(found == expected);
+    }
+}
+
+#[test]
+fn a_block_is_written_anew_in_the_newest_version() {
+    let places = [
+        "blocks/v1",
+        "blocks/v2",
+        "blocks/v3",
+        "blocks/v3-golden/anonymous/phlaredb",
+        OUTPUT,
+    ];
+    for old in places.iter().flat_map(|place| real_blocks(place)) {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut ids, cancelled) = (BlockIds::random(), AtomicBool::new(false));
+        let options = Options {
+            output: directory.path().to_owned(),
+            shards: 7,
+            stage_size: 2,
+            downsample: true,
+            memory_bytes: 1 << 20,
+            cancelled: &cancelled,
+            ids: &mut |_| ids.next(old.meta.id.time_ms() + 1),
+        };
+        let new = rewrite(&old, options).unwrap().unwrap();
+        let found = input(&new.directory);
+        assert_eq!(contents(&rows(&found)), contents(&rows(&old)));
+        open_profiles(&found).verify().unwrap();
+        open_symbols(&found).verify().unwrap();
+
+        let (was, is) = (&old.meta, &new.meta);
+        assert_eq!(*is, found.meta);
+        assert_eq!(
+            (is.version, is.compaction.level),
+            (3, was.compaction.level.max(1))
+        );
+        assert_eq!((&is.labels, &is.source), (&was.labels, &was.source));
+        assert_eq!((is.min_ms, is.max_ms), (was.min_ms, was.max_ms));
+        let parents: Vec<_> = is
+            .compaction
+            .parents
+            .iter()
+            .map(|parent| parent.id)
+            .collect();
+        assert_eq!(parents, [was.id]);
+        let ancestors = match &*was.compaction.sources {
+            [] => vec![was.id],
+            sources => sources.to_vec(),
+        };
+        assert_eq!(is.compaction.sources, ancestors);
+        assert_eq!(superseded([was, is]), BTreeSet::from([was.id]));
     }
 }
