@@ -5,8 +5,7 @@ mod cache;
 mod partition;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use phlare_block::meta::{self, Meta};
 use phlare_block::profiles::{Headers, Profiles};
@@ -26,8 +25,8 @@ pub struct Block {
     files: Arc<dyn Files>,
     cache: BlockCache,
     owner: Owner,
-    /// Whether the log has it that a part of the block cannot be read.
-    noted: AtomicBool,
+    /// Why a part of the block cannot be read, once that is known.
+    unreadable: OnceLock<String>,
 }
 
 impl Block {
@@ -39,7 +38,7 @@ impl Block {
             files,
             owner: cache.owner(),
             cache: cache.clone(),
-            noted: AtomicBool::new(false),
+            unreadable: OnceLock::new(),
         }
     }
 
@@ -71,10 +70,16 @@ impl Block {
         &self.files
     }
 
+    /// Why answers lack profiles of this block, if a query found it damaged or without one of its files.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&str> {
+        self.unreadable.get().map(String::as_str)
+    }
+
     /// Says once that answers lack this block.
     pub(crate) fn note_unreadable(&self, error: &Error) {
         self.cache.count_unreadable();
-        if !self.noted.swap(true, Ordering::Relaxed) {
+        if self.unreadable.set(error.to_string()).is_ok() {
             warn!(block = %self.id(), %error, "block left out of answers");
         }
     }
