@@ -9,7 +9,11 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use phlare_model::time::parse_time;
 
-pub(crate) use blocks::{BlocksCommand, InspectArgs, PlaceArgs, VerifyArgs};
+use crate::render::time;
+
+pub(crate) use blocks::{
+    BlocksCommand, BlocksQueryCommand, CompactArgs, InspectArgs, PlaceArgs, RewriteArgs, VerifyArgs,
+};
 pub(crate) use output::ProfileOutput;
 pub(crate) use upload::UploadArgs;
 
@@ -129,26 +133,36 @@ pub(crate) enum Output {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Query")]
 pub(crate) struct RangeArgs {
-    /// Beginning of the time range
-    #[arg(long, default_value = "now-1h", value_name = "TIME")]
-    pub(crate) from: String,
-    /// End of the time range
-    #[arg(long, default_value = "now", value_name = "TIME")]
-    pub(crate) to: String,
+    /// Beginning of the time range [default: now-1h]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// End of the time range [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
     /// Label selector
     #[arg(long, default_value = "{}", value_name = "SELECTOR")]
     pub(crate) query: String,
 }
 
 impl RangeArgs {
-    /// Start and end in milliseconds since the epoch.
-    pub(crate) fn range_ms(&self, now_ms: i64) -> Result<(i64, i64), UsageError> {
-        let read = |flag: &str, text: &str| {
-            parse_time(text, now_ms).map_err(|error| UsageError(format!("--{flag}: {error}")))
+    /// Start and end in milliseconds since the epoch; `whole` is what they are if they are not given.
+    pub(crate) fn range_ms(
+        &self,
+        now_ms: i64,
+        whole: (i64, i64),
+    ) -> Result<(i64, i64), UsageError> {
+        let read = |flag: &str, text: &Option<String>, default_ms: i64| match text {
+            Some(text) => {
+                parse_time(text, now_ms).map_err(|error| UsageError(format!("--{flag}: {error}")))
+            }
+            None => Ok(default_ms),
         };
-        let (start, end) = (read("from", &self.from)?, read("to", &self.to)?);
-        if start >= end {
-            let (from, to) = (&self.from, &self.to);
+        let start = read("from", &self.from, whole.0)?;
+        let end = read("to", &self.to, whole.1)?;
+        let is_given = self.from.is_some() || self.to.is_some();
+        if start > end || (start == end && is_given) {
+            let show = |text: &Option<String>, ms| text.clone().unwrap_or_else(|| time(ms));
+            let (from, to) = (show(&self.from, start), show(&self.to, end));
             return Err(UsageError(format!(
                 "--from `{from}` is not before --to `{to}`"
             )));

@@ -15,26 +15,28 @@ use phlare_model::{Clock, SystemClock};
 
 use crate::cli::{Cli, Command, QueryCommand};
 use crate::client::Client;
+use crate::source::Source;
 
 /// Runs the command.
 pub(crate) async fn run(cli: &Cli) -> anyhow::Result<()> {
     let client = || Client::new(&cli.server);
+    let server = || client().map(Source::Server);
     let now_ms = SystemClock.now_ms();
     match &cli.command {
         Command::Upload(args) => upload::run(&client()?, args, now_ms).await,
         Command::Query(query) => match query {
-            QueryCommand::Profile(args) => profile::run(&client()?, args, now_ms).await,
-            QueryCommand::GoPgo(args) => profile::go_pgo(&client()?, args, now_ms).await,
-            QueryCommand::Series(args) => series::run(&client()?, args, now_ms).await,
-            QueryCommand::Timeseries(args) => timeseries::run(&client()?, args, now_ms).await,
-            QueryCommand::Top(args) => top::run(&client()?, args, now_ms).await,
+            QueryCommand::Profile(args) => profile::run(&server()?, args, now_ms).await,
+            QueryCommand::GoPgo(args) => profile::go_pgo(&server()?, args, now_ms).await,
+            QueryCommand::Series(args) => series::run(&server()?, args, now_ms).await,
+            QueryCommand::Timeseries(args) => timeseries::run(&server()?, args, now_ms).await,
+            QueryCommand::Top(args) => top::run(&server()?, args, now_ms).await,
             QueryCommand::LabelValuesCardinality(args) => {
-                cardinality::run(&client()?, args, now_ms).await
+                cardinality::run(&server()?, args, now_ms).await
             }
         },
-        Command::Labels(args) => labels::labels(&client()?, args, now_ms).await,
-        Command::Types(args) => labels::types(&client()?, args, now_ms).await,
+        Command::Labels(args) => labels::labels(&server()?, args, now_ms).await,
+        Command::Types(args) => labels::types(&server()?, args, now_ms).await,
         Command::Ready => ready::run(&client()?).await,
-        Command::Blocks(command) => blocks::run(command, &cli.server).await,
+        Command::Blocks(command) => blocks::run(command, &cli.server, now_ms).await,
     }
 }

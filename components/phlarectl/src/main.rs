@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod commands;
 mod render;
+mod source;
 mod ui;
 
 #[cfg(test)]

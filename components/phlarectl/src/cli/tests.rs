@@ -68,12 +68,18 @@ fn booleans_are_written_as_in_go() {
 fn ranges_must_go_forward() {
     let range = |from: &str, to: &str| {
         RangeArgs {
-            from: from.into(),
-            to: to.into(),
+            from: (!from.is_empty()).then(|| from.into()),
+            to: (!to.is_empty()).then(|| to.into()),
             query: "{}".into(),
         }
-        .range_ms(10_000_000)
+        .range_ms(10_000_000, (5_000_000, 7_000_000))
     };
+    assert_eq!(range("", "").unwrap(), (5_000_000, 7_000_000));
+    let backwards = range("now", "").unwrap_err().to_string();
+    assert_eq!(
+        backwards,
+        "--from `now` is not before --to `1970-01-01T01:56:40Z`"
+    );
     assert_eq!(range("now-1h", "now").unwrap(), (6_400_000, 10_000_000));
     assert!(
         range("now", "now-1h")

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use crate::cli::{CardinalityArgs, Output};
-use crate::client::Client;
 use crate::commands::labels::{names, values};
+use crate::source::Source;
 use crate::ui;
 
 /// A label and how many values it has.
@@ -18,17 +18,17 @@ struct Row {
 
 /// Counts the values of each label.
 pub(crate) async fn run(
-    client: &Client,
+    source: &Source,
     args: &CardinalityArgs,
     now_ms: i64,
 ) -> anyhow::Result<()> {
-    let bounds = args.range.range_ms(now_ms)?;
-    let names = names(client, &args.range, bounds).await?;
+    let bounds = source.range_ms(&args.range, now_ms)?;
+    let names = names(source, &args.range, bounds).await?;
     let progress = ui::progress(names.len());
     let mut rows = Vec::with_capacity(names.len());
     for label in names {
         progress.set_message(label.clone());
-        let values = values(client, &args.range, bounds, &label).await?.len();
+        let values = values(source, &args.range, bounds, &label).await?.len();
         rows.push(Row { label, values });
         progress.inc(1);
     }

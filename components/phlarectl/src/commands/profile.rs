@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use phlare_model::Tree;
+use phlare_model::query;
+use phlare_model::{MergeQuery, TimeRange, Tree};
 use phlare_pprof::gzip;
 use phlare_proto::google::v1::Profile;
 use phlare_proto::querier::v1::{
@@ -17,6 +18,7 @@ use prost::Message;
 use crate::cli::{GoPgoArgs, ProfileArgs, ProfileOutput, SelectArgs, UsageError};
 use crate::client::Client;
 use crate::render::{Shown, collapsed, dot, table, tree};
+use crate::source::{Source, read_profile_type, read_selector};
 use crate::ui;
 
 /// A query with its bounds.
@@ -29,7 +31,7 @@ struct Question<'a> {
 }
 
 /// Merges profiles and shows them.
-pub(crate) async fn run(client: &Client, args: &ProfileArgs, now_ms: i64) -> anyhow::Result<()> {
+pub(crate) async fn run(source: &Source, args: &ProfileArgs, now_ms: i64) -> anyhow::Result<()> {
     let stacks = (!args.stacktrace_selector.is_empty()).then(|| StackTraceSelector {
         call_site: args
             .stacktrace_selector
@@ -40,7 +42,7 @@ pub(crate) async fn run(client: &Client, args: &ProfileArgs, now_ms: i64) -> any
     });
     let question = Question {
         select: &args.select,
-        bounds: args.select.range.range_ms(now_ms)?,
+        bounds: source.range_ms(&args.select.range, now_ms)?,
         max_nodes: args.max_nodes,
         stacks,
         spans: &args.span_selector,
@@ -48,22 +50,22 @@ pub(crate) async fn run(client: &Client, args: &ProfileArgs, now_ms: i64) -> any
     match &args.output {
         ProfileOutput::Pprof(path) => {
             check_free(path, args.force)?;
-            save(&question.pprof(client).await?, path, args.force)?;
+            save(&question.pprof(source).await?, path, args.force)?;
         }
-        ProfileOutput::Raw => ui::json(&question.pprof(client).await?)?,
+        ProfileOutput::Raw => ui::json(&question.pprof(source).await?)?,
         ProfileOutput::Table => {
-            let tree = question.tree(client).await?;
+            let tree = question.tree(source).await?;
             ui::data(&table::render(&question.shown(&tree), args.top_n));
         }
         ProfileOutput::Tree => {
-            let tree = question.tree(client).await?;
+            let tree = question.tree(source).await?;
             ui::data(&tree::render(&question.shown(&tree), args.min_percent));
         }
         ProfileOutput::Json => {
-            let tree = question.tree(client).await?;
+            let tree = question.tree(source).await?;
             ui::json(&table::json(&question.shown(&tree)))?;
         }
-        ProfileOutput::Collapsed => ui::data(&collapsed::render(&question.tree(client).await?)),
+        ProfileOutput::Collapsed => ui::data(&collapsed::render(&question.tree(source).await?)),
         ProfileOutput::Dot => {
             // The server's own cut would merge what the graph shows apart.
             let question = Question {
@@ -71,7 +73,7 @@ pub(crate) async fn run(client: &Client, args: &ProfileArgs, now_ms: i64) -> any
                 ..question
             };
             ui::data(&dot::render(
-                &question.pprof(client).await?,
+                &question.pprof(source).await?,
                 args.max_nodes,
             )?);
         }
@@ -80,7 +82,7 @@ pub(crate) async fn run(client: &Client, args: &ProfileArgs, now_ms: i64) -> any
 }
 
 /// Merges profiles for the Go compiler.
-pub(crate) async fn go_pgo(client: &Client, args: &GoPgoArgs, now_ms: i64) -> anyhow::Result<()> {
+pub(crate) async fn go_pgo(source: &Source, args: &GoPgoArgs, now_ms: i64) -> anyhow::Result<()> {
     let ProfileOutput::Pprof(path) = &args.output else {
         return Err(UsageError(
             "--output: the Go compiler reads pprof; expected pprof=FILE".to_owned(),
@@ -94,7 +96,7 @@ pub(crate) async fn go_pgo(client: &Client, args: &GoPgoArgs, now_ms: i64) -> an
     };
     let question = Question {
         select: &args.select,
-        bounds: args.select.range.range_ms(now_ms)?,
+        bounds: source.range_ms(&args.select.range, now_ms)?,
         max_nodes: None,
         stacks: Some(StackTraceSelector {
             call_site: Vec::new(),
@@ -102,12 +104,16 @@ pub(crate) async fn go_pgo(client: &Client, args: &GoPgoArgs, now_ms: i64) -> an
         }),
         spans: &[],
     };
-    save(&question.pprof(client).await?, path, args.force)
+    save(&question.pprof(source).await?, path, args.force)
 }
 
 impl Question<'_> {
     /// The merged profile as a tree of function names.
-    async fn tree(&self, client: &Client) -> anyhow::Result<Tree> {
+    async fn tree(&self, source: &Source) -> anyhow::Result<Tree> {
+        let client = match source {
+            Source::Server(client) => client,
+            Source::Blocks(stored) => return stored.tree(self.parsed()?).await,
+        };
         let answer = self.stacktraces(client, ProfileFormat::Tree).await?;
         if answer.tree.is_empty() && answer.flamegraph.is_some_and(|graph| graph.total > 0) {
             bail!(
@@ -118,7 +124,11 @@ impl Question<'_> {
     }
 
     /// The merged profile with addresses, lines and mappings.
-    async fn pprof(&self, client: &Client) -> anyhow::Result<Profile> {
+    async fn pprof(&self, source: &Source) -> anyhow::Result<Profile> {
+        let client = match source {
+            Source::Server(client) => client,
+            Source::Blocks(stored) => return stored.pprof(self.parsed()?).await,
+        };
         if !self.spans.is_empty() {
             let answer = self.stacktraces(client, ProfileFormat::Pprof).await?;
             let profile = answer.pprof.and_then(|pprof| pprof.profile);
@@ -134,6 +144,29 @@ impl Question<'_> {
             ..SelectMergeProfileRequest::default()
         };
         Ok(client.query("SelectMergeProfile", &request).await?)
+    }
+
+    /// What a server would read out of a request.
+    fn parsed(&self) -> Result<MergeQuery, UsageError> {
+        let stacks = self.stacks.clone().unwrap_or_default();
+        let names = stacks.call_site.into_iter().map(|location| location.name);
+        let spans = self.spans.iter().map(|id| span(id));
+        let spans: Vec<u64> = spans.collect::<Result<_, _>>()?;
+        Ok(MergeQuery {
+            profile_type: read_profile_type(&self.select.profile_type)?,
+            selector: read_selector(&self.select.range.query)?,
+            range: TimeRange {
+                start_ms: self.bounds.0,
+                end_ms: self.bounds.1,
+            },
+            spans: (!spans.is_empty()).then_some(spans),
+            call_site: names.collect(),
+            max_nodes: self.max_nodes.unwrap_or_default().max(0),
+            go_pgo: stacks.go_pgo.map(|pgo| query::GoPgo {
+                keep_locations: pgo.keep_locations,
+                aggregate_callees: pgo.aggregate_callees,
+            }),
+        })
     }
 
     async fn stacktraces(
@@ -163,6 +196,17 @@ impl Question<'_> {
             range_ms: self.bounds,
         }
     }
+}
+
+/// A span id as it is stored: 16 hexadecimal digits are 8 bytes, read as a little-endian number.
+fn span(id: &str) -> Result<u64, UsageError> {
+    let is_id = id.len() == 16 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = is_id.then(|| u64::from_str_radix(id, 16).ok()).flatten();
+    number.map(u64::swap_bytes).ok_or_else(|| {
+        UsageError(format!(
+            "--span-selector `{id}`: expected 16 hexadecimal digits"
+        ))
+    })
 }
 
 /// Refuses to overwrite, before the query is made.
@@ -200,4 +244,17 @@ fn save(profile: &Profile, path: &Path, force: bool) -> anyhow::Result<()> {
         bytes.len()
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn span_ids_are_read_as_stored() {
+        assert_eq!(span("9cda327950856346").unwrap(), 0x4663_8550_7932_da9c);
+        for wrong in ["", "ff", "+000000000000001", "zzzzzzzzzzzzzzzz"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
 }

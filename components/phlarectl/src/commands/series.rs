@@ -2,24 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use phlare_proto::querier::v1::{SeriesRequest, SeriesResponse};
+use phlare_proto::querier::v1::SeriesRequest;
 
 use crate::cli::{Output, SeriesArgs};
-use crate::client::Client;
+use crate::source::Source;
 use crate::ui;
 
 /// Lists label sets: one column for each label.
-pub(crate) async fn run(client: &Client, args: &SeriesArgs, now_ms: i64) -> anyhow::Result<()> {
-    let (start, end) = args.range.range_ms(now_ms)?;
+pub(crate) async fn run(source: &Source, args: &SeriesArgs, now_ms: i64) -> anyhow::Result<()> {
+    let (start, end) = source.range_ms(&args.range, now_ms)?;
     let request = SeriesRequest {
         matchers: args.range.matchers(),
         label_names: args.label_names.clone(),
         start,
         end,
     };
-    let answer: SeriesResponse = client.query("Series", &request).await?;
+    let answer = source.series(request).await?;
     let series: Vec<BTreeMap<String, String>> = answer
-        .labels_set
         .into_iter()
         .map(|labels| {
             labels

@@ -1,20 +1,24 @@
 //! `query timeseries`.
 
-use phlare_proto::querier::v1::{SelectSeriesRequest, SelectSeriesResponse};
+use phlare_proto::querier::v1::SelectSeriesRequest;
 use phlare_proto::types::v1::{LabelPair, Series, TimeSeriesAggregationType};
 
 use crate::cli::{Aggregation, Output, TimeseriesArgs};
-use crate::client::Client;
 use crate::render::{Unit, sparkline};
+use crate::source::Source;
 use crate::ui;
 
 /// Points if no step is given.
 const POINTS: f64 = 60.0;
 
 /// Totals over time: one row for each series.
-pub(crate) async fn run(client: &Client, args: &TimeseriesArgs, now_ms: i64) -> anyhow::Result<()> {
-    let (start, end) = args.select.range.range_ms(now_ms)?;
+pub(crate) async fn run(source: &Source, args: &TimeseriesArgs, now_ms: i64) -> anyhow::Result<()> {
+    let (start, end) = source.steps_ms(&args.select.range, now_ms)?;
     let step = args.step.unwrap_or_else(|| default_step(end - start));
+    let end = match args.select.range.to {
+        Some(_) => end,
+        None => source.last_step_ms((start, end), step),
+    };
     let aggregation = match args.aggregation {
         Aggregation::Sum => TimeSeriesAggregationType::Sum,
         Aggregation::Average => TimeSeriesAggregationType::Average,
@@ -30,12 +34,12 @@ pub(crate) async fn run(client: &Client, args: &TimeseriesArgs, now_ms: i64) -> 
         limit: args.limit,
         ..SelectSeriesRequest::default()
     };
-    let answer: SelectSeriesResponse = client.query("SelectSeries", &request).await?;
+    let series = source.totals(request).await?;
     match args.output {
-        Output::Json => ui::json(&answer.series)?,
+        Output::Json => ui::json(&series)?,
         Output::Table => {
             let unit = Unit::of_profile_type(&args.select.profile_type);
-            ui::data(&table(&answer.series, (start, end), step, unit));
+            ui::data(&table(&series, (start, end), step, unit));
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! `query top`.
 
-use phlare_proto::querier::v1::{SelectSeriesRequest, SelectSeriesResponse};
+use phlare_proto::querier::v1::SelectSeriesRequest;
 use phlare_proto::types::v1::Series;
 use serde::Serialize;
 
 use crate::cli::{Output, TopArgs};
-use crate::client::Client;
 use crate::commands::timeseries::label_set;
 use crate::render::{Unit, percent};
+use crate::source::Source;
 use crate::ui;
 
 /// One combination of label values.
@@ -20,8 +20,8 @@ struct Row {
 }
 
 /// The label values with the largest totals.
-pub(crate) async fn run(client: &Client, args: &TopArgs, now_ms: i64) -> anyhow::Result<()> {
-    let (start, end) = args.select.range.range_ms(now_ms)?;
+pub(crate) async fn run(source: &Source, args: &TopArgs, now_ms: i64) -> anyhow::Result<()> {
+    let (start, end) = source.steps_ms(&args.select.range, now_ms)?;
     let request = SelectSeriesRequest {
         profile_type_id: args.select.profile_type.clone(),
         label_selector: args.select.range.query.clone(),
@@ -31,8 +31,7 @@ pub(crate) async fn run(client: &Client, args: &TopArgs, now_ms: i64) -> anyhow:
         step: seconds(end - start),
         ..SelectSeriesRequest::default()
     };
-    let answer: SelectSeriesResponse = client.query("SelectSeries", &request).await?;
-    let mut rows = rank(answer.series, start);
+    let mut rows = rank(source.totals(request).await?, start);
     let all: f64 = rows.iter().map(|row| row.total).sum();
     if args.top_n > 0 {
         rows.truncate(args.top_n);

@@ -1,10 +1,8 @@
 //! `list`, `inspect`, `verify`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::support::{blocks, copy, text};
+use crate::support::{blocks, copy, damage, text};
 
 const GOLDEN: &str = "01M894XZ7NE6X1FAJZN8JYAHY1";
 
@@ -177,14 +175,6 @@ fn verify_reads_every_version() {
             counts
         );
     }
-}
-
-/// Changes a byte in the middle of a file.
-fn damage(file: &Path) {
-    let mut bytes = std::fs::read(file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x40;
-    std::fs::write(file, bytes).unwrap();
 }
 
 #[test]

@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod look;
+mod make;
+mod query;
+mod store;
 mod support;

@@ -17,15 +17,24 @@ pub(crate) struct Ran {
 
 /// Runs `phlarectl blocks` with these arguments.
 pub(crate) fn blocks(args: &[&str]) -> Ran {
-    let program = env!("CARGO_BIN_EXE_phlarectl");
-    let output = Command::new(program)
+    run(&mut command(args))
+}
+
+/// `phlarectl blocks` with these arguments, to be run.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phlarectl"));
+    command
         .arg("blocks")
         .args(args)
         .env("NO_COLOR", "1")
         .env_remove("PHLARECTL_BUCKET")
-        .env_remove("PHLARECTL_TENANT_ID")
-        .output()
-        .unwrap();
+        .env_remove("PHLARECTL_TENANT_ID");
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
     Ran {
         code: output.status.code().unwrap(),
         data: String::from_utf8(output.stdout).unwrap(),
@@ -55,7 +64,8 @@ pub(crate) fn copy(name: &str) -> Option<tempfile::TempDir> {
     Some(to)
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// Copies a directory with all that is in it.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -71,4 +81,12 @@ fn copy_all(from: &Path, to: &Path) {
 /// The path of a directory as an argument.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Changes a byte in the middle of a file.
+pub(crate) fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(file, bytes).unwrap();
 }

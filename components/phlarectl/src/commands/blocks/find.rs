@@ -49,6 +49,8 @@ pub(crate) struct Found {
     pub(crate) name: String,
     /// Its files, with paths inside of the block.
     pub(crate) objects: Vec<Object>,
+    /// Whether the command line names it.
+    pub(crate) named: bool,
     /// Marks of it outside of the block.
     markers: Vec<Mark>,
 }
@@ -97,6 +99,11 @@ impl Places {
         })
     }
 
+    /// Where, for people.
+    pub(crate) fn text(&self) -> String {
+        self.places.join(", ")
+    }
+
     /// The blocks, by name.
     pub(crate) async fn find(&self) -> anyhow::Result<Vec<Found>> {
         let mut found: Vec<Found> = Vec::new();
@@ -105,7 +112,7 @@ impl Places {
         }
         for id in &self.ids {
             if !found.iter().any(|block| block.name == id.to_string()) {
-                bail!("no block {id} in {}", self.places.join(", "));
+                bail!("no block {id} in {}", self.text());
             }
         }
         found.sort_by(|a, b| (&a.name, a.location()).cmp(&(&b.name, b.location())));
@@ -204,6 +211,7 @@ impl Place {
         }
         let found = blocks.into_iter().map(|(name, objects)| Found {
             place: Arc::clone(&self),
+            named: !names.is_empty(),
             markers: markers.remove(&name).unwrap_or_default(),
             name,
             objects,
@@ -274,6 +282,11 @@ impl Found {
         Ok(meta)
     }
 
+    /// Whether it has a mark, in the block or outside.
+    pub(crate) fn is_marked(&self, mark: Mark) -> bool {
+        self.has(mark.file_name()) || self.markers.contains(&mark)
+    }
+
     /// What is marked of it, in the block or outside.
     pub(crate) async fn marks(&self) -> anyhow::Result<Vec<Marked>> {
         let mut marks = Vec::new();
@@ -294,18 +307,26 @@ impl Found {
         Ok(marks)
     }
 
-    /// The same block with its files on this machine: those of a bucket are copied into a directory that lasts as long as
-    /// what is returned. `note` hears of each file.
+    /// The same block with its files on this machine: those of a bucket that are `wanted` are copied into a directory in
+    /// `parent` that lasts as long as what is returned. `note` hears of each file.
     pub(crate) async fn fetch(
         &self,
         meta: &Meta,
+        parent: &Path,
+        wanted: impl Fn(&str) -> bool,
         mut note: impl FnMut(&str),
     ) -> anyhow::Result<Fetched> {
         if let Some(directory) = self.directory() {
             return Ok(Fetched::here(directory));
         }
-        let directory = tempfile::tempdir().context("make a directory for the block's files")?;
-        for file in &meta.files {
+        let directory = tempfile::Builder::new()
+            .prefix(".phlarectl-")
+            .tempdir_in(parent)
+            .with_context(|| {
+                let parent = parent.display();
+                format!("make a directory for the block's files in {parent}")
+            })?;
+        for file in meta.files.iter().filter(|file| wanted(file.name())) {
             let path = directory.path().join(&file.rel_path);
             note(&file.rel_path);
             if let Some(parent) = path.parent() {

@@ -124,7 +124,8 @@ impl Summary {
         }
     }
 
-    fn cells(&self) -> [String; 9] {
+    /// Its columns of a table.
+    pub(super) fn cells(&self) -> [String; 9] {
         let or_none = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
         [
             time(self.from_ms),

@@ -102,7 +102,11 @@ async fn try_verify(found: &Found, progress: ProgressBar) -> anyhow::Result<Veri
     let name = found.name.clone();
     let note = move |file: &str| progress.set_message(format!("{name} {file}"));
     let meta = found.meta().await?;
-    let files: Arc<dyn Files> = Arc::new(found.fetch(&meta, &note).await?);
+    let files: Arc<dyn Files> = Arc::new(
+        found
+            .fetch(&meta, &std::env::temp_dir(), |_| true, &note)
+            .await?,
+    );
     let verified = tokio::task::spawn_blocking(move || {
         phlare_block::verify(&meta, &files, &mut |file| note(file))
     });
