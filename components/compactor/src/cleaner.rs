@@ -15,7 +15,7 @@ use phlare_phlaredb::TenantBlocks;
 use phlare_tenancy::Limits;
 use tracing::{info, warn};
 
-use crate::compactor::Compactor;
+use crate::compactor::{Compactor, Loop};
 use crate::error::Error;
 use crate::metrics::{Reason, TenantFigures};
 use crate::tenant::{Listing, Metas};
@@ -35,6 +35,7 @@ impl Compactor {
         let metrics = &self.dependencies.metrics;
         metrics.cleanups_started.inc();
         let outcome = self.clean_all().await;
+        self.note(Loop::Cleaning, outcome.as_ref().err());
         match &outcome {
             Ok(()) => {
                 metrics.cleanups_completed.inc();

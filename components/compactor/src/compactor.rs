@@ -56,6 +56,15 @@ pub struct Compactor {
     pub(crate) dependencies: Dependencies,
     /// Blocks whose `meta.json` makes no sense: they are not reported again.
     bad: Mutex<BTreeMap<TenantId, BTreeSet<BlockId>>>,
+    /// Why the last round of merging and that of cleaning failed.
+    failures: Mutex<[Option<String>; 2]>,
+}
+
+/// The loops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loop {
+    Merging,
+    Cleaning,
 }
 
 impl Compactor {
@@ -68,6 +77,7 @@ impl Compactor {
             config,
             dependencies,
             bad: Mutex::default(),
+            failures: Mutex::default(),
         };
         let path = compactor.jobs_directory();
         let failed = |source| Error::Directory {
@@ -111,6 +121,7 @@ impl Compactor {
         let metrics = &self.dependencies.metrics;
         metrics.runs_started.inc();
         let outcome = self.compact_all().await;
+        self.note(Loop::Merging, outcome.as_ref().err());
         match &outcome {
             Ok(()) => {
                 metrics.runs_completed.inc();
@@ -125,6 +136,22 @@ impl Compactor {
             }
         }
         outcome
+    }
+
+    /// Why blocks are not merged or deleted, if so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let failures = self.failures.lock();
+        failures.iter().flatten().next().cloned()
+    }
+
+    pub(crate) fn note(&self, which: Loop, failure: Option<&Error>) {
+        let [merging, cleaning] = &mut *self.failures.lock();
+        let slot = match which {
+            Loop::Merging => merging,
+            Loop::Cleaning => cleaning,
+        };
+        *slot = failure.map(|error| chain(error));
     }
 
     async fn compact_all(&self) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! The ingester's life: start, take, stop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use phlare_bucket::Bucket;
 use phlare_model::TenantId;
 use phlare_phlaredb::{Append, Commit, Database, Uploads};
@@ -45,6 +47,8 @@ pub struct Ingester {
     pub(crate) shipper: Shipper,
     pub(crate) signals: Signals,
     pub(crate) space: ArcSwap<Space>,
+    /// Why the last uploads failed, by tenant.
+    pub(crate) stuck: Mutex<BTreeMap<TenantId, String>>,
     /// Tenants whose log is not replayed yet; `usize::MAX` until they are counted.
     remaining: AtomicUsize,
     stopping: AtomicBool,
@@ -77,6 +81,7 @@ impl Ingester {
             shipper,
             signals: Signals::default(),
             space: ArcSwap::default(),
+            stuck: Mutex::default(),
             config,
             storage,
             dependencies,

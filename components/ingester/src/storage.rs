@@ -187,10 +187,27 @@ impl Ingester {
         let (count, outcome) = self.shipper.ship(database, now_ns).await;
         let metrics = &self.dependencies.metrics;
         metrics.uploads.inc_by(count as u64);
-        if outcome.is_err() {
-            metrics.upload_failures.inc();
+        let tenant = database.tenant();
+        match &outcome {
+            Ok(()) => drop(self.stuck.lock().remove(tenant)),
+            Err(error) => {
+                metrics.upload_failures.inc();
+                self.stuck.lock().insert(tenant.clone(), chain(error));
+            }
         }
         outcome
+    }
+
+    /// Why blocks stay on the disk instead of being uploaded, if so: of one tenant, and how many others there are. Nothing is
+    /// lost as long as the disk has room.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let stuck = self.stuck.lock();
+        let (_, reason) = stuck.first_key_value()?;
+        Some(match stuck.len() {
+            1 => reason.clone(),
+            count => format!("{reason}; and {} more tenants", count - 1),
+        })
     }
 
     async fn clean(self: &Arc<Self>, shutdown: &CancellationToken) {

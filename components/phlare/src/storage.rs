@@ -76,6 +76,9 @@ impl Storage {
         shared.health.register("store-gateway", move || {
             listed.check_ready().map_err(|error| error.to_string())
         });
+        let listed = Arc::clone(&gateway);
+        let health = &shared.health;
+        health.watch("store-gateway", move || listed.trouble());
         let ids = Arc::new(Mutex::new(BlockIds::random()));
         let uploads: Arc<dyn Uploads> = Arc::new(NewBlocks(Arc::clone(&gateway)));
         let ingester = Arc::new(Ingester::new(
@@ -104,6 +107,8 @@ impl Storage {
         shared.health.register("ingester", move || {
             checked.check_taking().map_err(|error| chain(&error))
         });
+        let shipping = Arc::clone(&ingester);
+        health.watch("ingester", move || shipping.trouble());
         let compactor = Arc::new(Compactor::new(
             config.compactor.clone(),
             phlare_compactor::Dependencies {
@@ -115,6 +120,8 @@ impl Storage {
                 metrics: phlare_compactor::Metrics::register(registry),
             },
         )?);
+        let merging = Arc::clone(&compactor);
+        health.watch("compactor", move || merging.trouble());
         Ok(Self {
             bucket,
             ingester,

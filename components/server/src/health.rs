@@ -19,6 +19,7 @@ use crate::http::text;
 use crate::status::Status;
 
 type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+type Trouble = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// What has to hold before the process takes requests. Cheap to clone.
 #[derive(Clone, Default)]
@@ -30,6 +31,7 @@ pub struct Health {
 struct Inner {
     draining: AtomicBool,
     checks: RwLock<Vec<(&'static str, Check)>>,
+    troubles: RwLock<Vec<(&'static str, Trouble)>>,
 }
 
 impl fmt::Debug for Health {
@@ -52,10 +54,21 @@ pub struct CheckState {
     pub reason: String,
 }
 
+/// Something that does not work, though requests are served: `/ready` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Who has trouble.
+    pub name: &'static str,
+    /// What it is.
+    pub reason: String,
+}
+
 #[derive(Serialize)]
 struct Readiness<'a> {
     ready: bool,
     checks: &'a [CheckState],
+    #[serde(skip_serializing_if = "<[Warning]>::is_empty")]
+    warnings: &'a [Warning],
 }
 
 impl Health {
@@ -72,6 +85,29 @@ impl Health {
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) {
         self.inner.checks.write().push((name, Box::new(check)));
+    }
+
+    /// Adds a look at something that may go wrong without keeping the process from serving. It is called at each request
+    /// of `/ready`, so it only looks.
+    pub fn watch(
+        &self,
+        name: &'static str,
+        trouble: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        self.inner.troubles.write().push((name, Box::new(trouble)));
+    }
+
+    /// What goes wrong now, in the order in which it was registered.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let troubles = self.inner.troubles.read();
+        let found = troubles.iter().filter_map(|(name, trouble)| {
+            Some(Warning {
+                name,
+                reason: trouble()?,
+            })
+        });
+        found.collect()
     }
 
     /// From now on the process is not ready: it is about to stop.
@@ -106,9 +142,10 @@ impl Health {
         self.states().iter().all(|state| state.ready)
     }
 
-    /// `/ready`: 200, or 503 with the reasons; as JSON for who asks for it.
+    /// `/ready`: 200, or 503 with the reasons, and warnings in either case; as JSON for who asks for it.
     pub(crate) fn ready(&self, headers: &HeaderMap) -> Response {
         let states = self.states();
+        let warnings = self.warnings();
         let ready = states.iter().all(|state| state.ready);
         let status = if ready {
             StatusCode::OK
@@ -126,20 +163,22 @@ impl Health {
                 Json(Readiness {
                     ready,
                     checks: &states,
+                    warnings: &warnings,
                 }),
             )
                 .into_response();
         }
+        let mut lines = String::new();
         if ready {
-            return text(status, "ready\n");
+            lines.push_str("ready\n");
         }
-        let failed = states.iter().filter(|state| !state.ready);
-        text(
-            status,
-            failed
-                .map(|state| format!("not ready: {}: {}\n", state.name, state.reason))
-                .collect::<String>(),
-        )
+        for state in states.iter().filter(|state| !state.ready) {
+            lines += &format!("not ready: {}: {}\n", state.name, state.reason);
+        }
+        for warning in &warnings {
+            lines += &format!("warning: {}: {}\n", warning.name, warning.reason);
+        }
+        text(status, lines)
     }
 
     /// `grpc.health.v1.Health/Check`: of the whole process, or of a service by name.
@@ -209,6 +248,27 @@ mod tests {
             ready(&health, None).await,
             (503, "not ready: server: shutting down\n".into())
         );
+    }
+
+    #[tokio::test]
+    async fn trouble_is_shown_and_does_not_make_the_process_unready() {
+        let health = Health::new();
+        let broken = Arc::new(AtomicBool::new(true));
+        let seen = Arc::clone(&broken);
+        health.watch("bucket", move || {
+            seen.load(Ordering::Relaxed).then(|| "no permission".into())
+        });
+        assert_eq!(
+            ready(&health, None).await,
+            (200, "ready\nwarning: bucket: no permission\n".into())
+        );
+        let json = r#"{"ready":true,"checks":[{"name":"server","ready":true}],"warnings":[{"name":"bucket","reason":"no permission"}]}"#;
+        assert_eq!(
+            ready(&health, Some("application/json")).await,
+            (200, json.into())
+        );
+        broken.store(false, Ordering::Relaxed);
+        assert_eq!(ready(&health, None).await, (200, "ready\n".into()));
     }
 
     #[test]

@@ -255,6 +255,12 @@ impl StoreGateway {
         }
     }
 
+    /// Why the list of blocks is not renewed, if so. What was known before is still answered from.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.state.lock().last_error.clone()
+    }
+
     /// Blocks of a tenant that may have profiles of a time range; of any time, if that is `None`.
     ///
     /// # Errors

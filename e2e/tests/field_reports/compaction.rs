@@ -1,14 +1,13 @@
 //! What merging of blocks must not do.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use phlare_e2e::client::CPU;
 use phlare_e2e::{Client, Options, now_ns};
 use tempfile::TempDir;
 
-use super::{cpu_of, metric, work};
+use super::{cpu_of, metric, until, work};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -38,21 +37,6 @@ async fn total(client: &Client) -> anyhow::Result<String> {
     let answer = client.json(method, &query).await?.ok()?.value()?;
     let total = answer["flamegraph"]["total"].as_str().unwrap_or_default();
     Ok(total.to_owned())
-}
-
-async fn until<F: Future<Output = anyhow::Result<bool>>>(
-    what: &str,
-    mut is_so: impl FnMut() -> F,
-) -> anyhow::Result<()> {
-    let waiting = async {
-        while !is_so().await? {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(Duration::from_secs(60), waiting)
-        .await
-        .with_context(|| what.to_owned())?
 }
 
 /// Names of blocks with a file of this name.

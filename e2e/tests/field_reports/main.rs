@@ -13,6 +13,8 @@ mod references;
 mod shapes;
 mod storage;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use phlare_e2e::{Client, Pprof};
 
@@ -38,4 +40,20 @@ async fn metric(client: &Client, name: &str, holds: &[&str]) -> anyhow::Result<f
         sum += value.parse::<f64>().with_context(|| line.to_owned())?;
     }
     Ok(sum)
+}
+
+/// Waits for something that comes about by itself.
+async fn until<F: Future<Output = anyhow::Result<bool>>>(
+    what: &str,
+    mut is_so: impl FnMut() -> F,
+) -> anyhow::Result<()> {
+    let waiting = async {
+        while !is_so().await? {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .with_context(|| what.to_owned())?
 }

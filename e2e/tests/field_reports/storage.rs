@@ -9,7 +9,7 @@ use phlare_e2e::client::CPU;
 use phlare_e2e::{Client, Options, Pprof, now_ns, shared};
 use tempfile::TempDir;
 
-use super::{cpu_of, metric, work};
+use super::{cpu_of, metric, until, work};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -164,6 +164,51 @@ async fn nothing_is_missing_once_a_restarted_server_is_ready() -> anyhow::Result
         ensure!(found == "6210", "tenant {tenant}: {found}");
     }
     Ok(())
+}
+
+/// B40, of a bucket that was well at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_names_the_trouble_of_a_bucket_until_it_is_over() -> anyhow::Result<()> {
+    let bucket = tempfile::tempdir()?;
+    let mut server = on(&bucket)
+        .flag("-blocks-storage.bucket-store.sync-interval=200ms")
+        .start()
+        .await?;
+    let client = server.client()?;
+    client.push(&cpu_of("cart"), work(5).bytes()).await?;
+    let ready = || async {
+        let reply = client.get("/ready").await?.ok()?;
+        anyhow::Ok(reply.text())
+    };
+    ensure!(ready().await? == "ready\n");
+    let away = bucket.path().with_extension("away");
+    std::fs::rename(bucket.path(), &away)?;
+    until("/ready says nothing", || async {
+        Ok(ready().await?.contains("warning: store-gateway: "))
+    })
+    .await?;
+    let shown = ready().await?;
+    let place = bucket.path().display().to_string();
+    ensure!(shown.contains(&place) && shown.contains("list"), "{shown}");
+    client.push(&cpu_of("cart"), work(7).bytes()).await?;
+    let flushed = client.post("/ingester/flush", &[], Vec::new()).await?;
+    ensure!(flushed.status != 200, "{}", flushed.text());
+    ensure!(ready().await?.contains("warning: ingester: "));
+    ensure!(client.total(CPU, "{}").await? == 12, "answers got lost");
+    std::fs::rename(&away, bucket.path())?;
+    flush(&client).await?;
+    until("/ready still complains", || async {
+        Ok(ready().await? == "ready\n")
+    })
+    .await?;
+    ensure!(client.total(CPU, "{}").await? == 12, "afterwards");
+    server
+        .stop_quiet(&[
+            "bucket not listed",
+            "not uploaded",
+            "message=\"request failed\"",
+        ])
+        .await
 }
 
 /// B42, the part of queries.

@@ -270,6 +270,7 @@ async fn blocks_of_ingesters_are_merged_after_a_wait() {
 #[tokio::test]
 async fn a_bucket_that_is_gone_is_an_error_that_names_it() {
     let fixture = Fixture::new();
+    assert_eq!(fixture.compactor.trouble(), None);
     fs::remove_dir_all(fixture.bucket()).unwrap();
     for outcome in [
         fixture.compactor.compact().await,
@@ -279,4 +280,10 @@ async fn a_bucket_that_is_gone_is_an_error_that_names_it() {
         assert!(matches!(error, Error::Bucket(_)), "{error:?}");
         assert!(error.to_string().contains("bucket"), "{error}");
     }
+    let trouble = fixture.compactor.trouble().unwrap();
+    assert!(trouble.contains("bucket"), "{trouble}");
+    fs::create_dir_all(fixture.bucket()).unwrap();
+    fixture.compactor.compact().await.unwrap();
+    fixture.compactor.clean().await.unwrap();
+    assert_eq!(fixture.compactor.trouble(), None);
 }
