@@ -152,7 +152,7 @@ pub(crate) struct CompactArgs {
 #[command(
     after_help = "A new block has a new id and takes the place of the old one wherever both are: it names it as its parent \
                   and has its level, ancestors and labels. To replace a block of a bucket, upload the new one, meta.json \
-                  last, and then delete the old one. Nothing is counted twice meanwhile."
+                  last; a compactor then marks the old one for deletion. Nothing is counted twice meanwhile."
 )]
 pub(crate) struct RewriteArgs {
     #[command(flatten)]
