@@ -185,16 +185,19 @@ impl Membership {
     }
 
     async fn say(&self, set: &[(String, String)], delete: &[String]) {
-        let (process, values) = match &self.0.voice {
+        match &self.0.voice {
             Voice::Alone(values) => {
+                // Locked until it is heard: what is said last counts last.
                 let mut values = values.lock();
                 values.extend(set.iter().cloned());
                 values.retain(|key, _| !delete.contains(key));
-                (Process::alone(), values.clone())
+                self.hear([(Process::alone(), values.clone())]);
             }
-            Voice::Gossip(gossip) => (gossip.own(), gossip.say(set, delete).await),
-        };
-        self.hear([(process, values)]);
+            Voice::Gossip(gossip) => {
+                let values = gossip.say(set, delete).await;
+                self.hear([(gossip.own(), values)]);
+            }
+        }
     }
 
     fn hear(&self, said: impl IntoIterator<Item = (Process, KeyValues)>) {

@@ -61,6 +61,25 @@ fn rank(instance: &Instance, place: usize) -> (bool, usize) {
     (instance.state == State::Leaving, place)
 }
 
+/// The members of a ring among these instances, by name: of several with one name the one heard of last.
+fn members(
+    settings: &RingSettings,
+    instances: impl IntoIterator<Item = Arc<Instance>>,
+) -> Vec<Arc<Instance>> {
+    let mut by_id: BTreeMap<InstanceId, Arc<Instance>> = BTreeMap::new();
+    for instance in instances {
+        let excluded = &settings.excluded_zones;
+        if excluded.iter().any(|zone| **zone == *instance.zone) {
+            continue;
+        }
+        let known = by_id.get(&instance.id);
+        if known.is_none_or(|known| known.heartbeat.ms() < instance.heartbeat.ms()) {
+            by_id.insert(instance.id.clone(), instance);
+        }
+    }
+    by_id.into_values().collect()
+}
+
 impl Ring {
     /// A ring of these instances; of several with one id, the one heard of last.
     /// O(n log n) in tokens; 8 B per token.
@@ -69,18 +88,7 @@ impl Ring {
         settings: Arc<RingSettings>,
         instances: impl IntoIterator<Item = Arc<Instance>>,
     ) -> Self {
-        let mut by_id: BTreeMap<InstanceId, Arc<Instance>> = BTreeMap::new();
-        for instance in instances {
-            let excluded = &settings.excluded_zones;
-            if excluded.iter().any(|zone| **zone == *instance.zone) {
-                continue;
-            }
-            let known = by_id.get(&instance.id);
-            if known.is_none_or(|known| known.heartbeat.ms() < instance.heartbeat.ms()) {
-                by_id.insert(instance.id.clone(), instance);
-            }
-        }
-        let instances: Vec<_> = by_id.into_values().collect();
+        let instances = members(&settings, instances);
         let mut table: Vec<(u32, (bool, usize))> = Vec::new();
         for (place, instance) in instances.iter().enumerate() {
             let rank = rank(instance, place);
@@ -93,6 +101,19 @@ impl Ring {
             .map(|(token, (_, place))| (token, place as u32))
             .unzip();
         Self::of_table(settings, instances, tokens, owners)
+    }
+
+    /// The ring of these instances; `None` if they are the members of this one already. O(n) in instances if nothing changed.
+    pub(crate) fn renewed(
+        &self,
+        instances: impl IntoIterator<Item = Arc<Instance>>,
+    ) -> Option<Self> {
+        let settings = &self.0.settings;
+        let instances = members(settings, instances);
+        let mut pairs = instances.iter().zip(&self.0.instances);
+        let same = instances.len() == self.0.instances.len()
+            && pairs.all(|(one, other)| Arc::ptr_eq(one, other));
+        (!same).then(|| Self::new(Arc::clone(settings), instances))
     }
 
     fn of_table(

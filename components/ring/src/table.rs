@@ -45,17 +45,14 @@ struct OfProcess {
 #[derive(Debug)]
 pub(crate) struct Table {
     processes: BTreeMap<Process, OfProcess>,
-    rings: Vec<(Arc<RingSettings>, watch::Sender<Ring>)>,
+    /// In the order of [`RingKind::ALL`].
+    rings: Vec<watch::Sender<Ring>>,
 }
 
 impl Table {
-    /// Rings in the order of [`RingKind::ALL`].
     pub(crate) fn new(settings: impl Fn(RingKind) -> RingSettings) -> Self {
-        let rings = RingKind::ALL.map(|kind| {
-            let settings = Arc::new(settings(kind));
-            let empty = Ring::new(Arc::clone(&settings), []);
-            (settings, watch::Sender::new(empty))
-        });
+        let rings =
+            RingKind::ALL.map(|kind| watch::Sender::new(Ring::new(Arc::new(settings(kind)), [])));
         Self {
             processes: BTreeMap::new(),
             rings: rings.into(),
@@ -63,13 +60,11 @@ impl Table {
     }
 
     pub(crate) fn subscribe(&self, kind: RingKind) -> watch::Receiver<Ring> {
-        let (_, sender) = &self.rings[kind.place()];
-        sender.subscribe()
+        self.rings[kind.place()].subscribe()
     }
 
     pub(crate) fn ring(&self, kind: RingKind) -> Ring {
-        let (_, sender) = &self.rings[kind.place()];
-        sender.borrow().clone()
+        self.rings[kind.place()].borrow().clone()
     }
 
     /// Takes what `process` says now instead of what it said before.
@@ -101,19 +96,13 @@ impl Table {
     /// Makes new rings of those that changed; a heartbeat alone changes none.
     pub(crate) fn publish(&self) {
         for kind in RingKind::ALL {
-            let (settings, sender) = &self.rings[kind.place()];
-            let ring = Ring::new(Arc::clone(settings), self.visible(kind));
-            sender.send_if_modified(|known| {
-                let same = known.instances().len() == ring.instances().len()
-                    && known
-                        .instances()
-                        .iter()
-                        .zip(ring.instances())
-                        .all(|(one, other)| Arc::ptr_eq(one, other));
-                if !same {
+            let visible = self.visible(kind);
+            self.rings[kind.place()].send_if_modified(|known| match known.renewed(visible) {
+                Some(ring) => {
                     *known = ring;
+                    true
                 }
-                !same
+                None => false,
             });
         }
     }
