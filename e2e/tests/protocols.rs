@@ -299,3 +299,43 @@ async fn methods_of_the_api_that_are_not_there_say_so_and_name_themselves() -> a
     );
     Ok(())
 }
+
+/// The ring page, which is neither call nor query: people get HTML, programs JSON, and a form forgets.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ring_shows_its_one_member_and_forgets_for_a_moment() -> anyhow::Result<()> {
+    let mut server = Server::start().await?;
+    let client = server.client()?;
+    let page = client.get("/ring").await?.ok()?.text();
+    ensure!(
+        page.contains("ACTIVE") && page.contains("100.00 %"),
+        "{page}"
+    );
+    let http = reqwest::Client::new();
+    let url = format!("{}/ring", server.url());
+    let asked = http.get(&url).header("Accept", "application/json");
+    let ring: Value = serde_json::from_slice(&asked.send().await?.bytes().await?)?;
+    let member = &ring["instances"][0];
+    ensure!(
+        member["state"] == "ACTIVE" && member["healthy"] == true && member["tokens"] == 128,
+        "{ring}"
+    );
+    let figures = client.get("/metrics").await?.ok()?.text();
+    let figure = r#"pyroscope_ring_members{name="ingester",state="ACTIVE"} 1"#;
+    ensure!(figures.contains(figure), "{figures}");
+
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let nobody = client.post("/ring", &form, "forget=nobody").await?;
+    nobody.refused(404, &["no instance `nobody`"])?;
+    let elsewhere = [form[0], ("Sec-Fetch-Site", "cross-site")];
+    let id = member["id"].as_str().context("its name")?;
+    let refused = client
+        .post("/ring", &elsewhere, format!("forget={id}"))
+        .await?;
+    refused.refused(403, &["another site"])?;
+    let after = client
+        .post("/ring", &form, format!("forget={id}"))
+        .await?
+        .ok()?;
+    ensure!(after.text().contains("0 members"), "{}", after.text());
+    server.stop_quiet(&[]).await
+}

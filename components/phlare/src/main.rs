@@ -8,6 +8,7 @@ mod args;
 mod config;
 mod logging;
 mod profiler;
+mod rings;
 mod routes;
 mod run;
 mod self_profiling;

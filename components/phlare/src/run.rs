@@ -20,9 +20,10 @@ use tracing::info;
 use crate::adapters::{LocalIngester, LocalQuerier};
 use crate::config::Config;
 use crate::profiler::Profiler;
+use crate::rings::Rings;
 use crate::self_profiling::SelfProfiling;
 use crate::storage::{Shared, Storage};
-use crate::{logging, routes, ui};
+use crate::{logging, rings, routes, ui};
 
 /// Threads that serve sockets; computing has a pool of its own.
 const SOCKET_THREADS: usize = 2;
@@ -66,6 +67,16 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let ingester = Arc::clone(&system.storage.ingester);
     let storing = CancellationToken::new();
     system.storage.run(&mut tasks, &storing);
+    let member = system.ring.ingester;
+    let leaving = CancellationToken::new();
+    let mut in_ring = JoinSet::new();
+    in_ring.spawn(system.ring.task.run());
+    let (membership, left) = (system.ring.membership, leaving.clone());
+    in_ring.spawn(async move {
+        if let Err(error) = membership.run(left).await {
+            tracing::error!(%error, "the ring is not kept up to date any more");
+        }
+    });
     let mut recovering = tokio::task::spawn_blocking(move || ingester.recover());
     let serving = system.server.run(listener, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
@@ -79,17 +90,24 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
                 break Ok(());
             }
             ended = &mut recovering, if !recovered => match ended.context("replay of the logs") {
-                Ok(Ok(())) => recovered = true,
+                Ok(Ok(())) => {
+                    recovered = true;
+                    member.ready();
+                }
                 Ok(Err(error)) => break Err(error.into()),
                 Err(error) => break Err(error),
             },
         }
     };
+    member.leave();
     shutdown.cancel();
     serving.await;
     storing.cancel();
     while tasks.join_next().await.is_some() {}
     let stopped = system.storage.stop().await;
+    member.drained();
+    leaving.cancel();
+    while in_ring.join_next().await.is_some() {}
     info!("stopped");
     outcome.and(stopped)
 }
@@ -97,6 +115,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 /// The components, connected.
 struct System {
     storage: Storage,
+    ring: Rings,
     server: Server,
     profiler: Profiler,
 }
@@ -152,11 +171,14 @@ impl System {
         let mut rpc = Rpc::new();
         distributor.register(&mut rpc);
         frontend.register(&mut rpc);
+        let port = config.server.http_listen_port;
+        let ring = Rings::alone(Arc::clone(&clock), port, &mut registry);
         let profiler = Profiler::new(clock);
         let routes = Router::new()
             .merge(distributor.routes())
             .merge(frontend.routes())
             .merge(routes::routes(config))
+            .merge(rings::routes(ring.membership.clone()))
             .merge(routes::flush(Arc::clone(&storage.ingester)));
         let tenants = if config.multitenancy_enabled {
             TenantMode::Multi
@@ -177,6 +199,7 @@ impl System {
         };
         Ok(Self {
             storage,
+            ring,
             server: Server::new(config.server.clone(), parts),
             profiler,
         })
