@@ -337,5 +337,5 @@ async fn the_ring_shows_its_one_member_and_forgets_for_a_moment() -> anyhow::Res
         .await?
         .ok()?;
     ensure!(after.text().contains("0 members"), "{}", after.text());
-    server.stop_quiet(&[]).await
+    server.stop_quiet(&["message=\"request failed\""]).await
 }
