@@ -1,13 +1,13 @@
 //! What merging of blocks must not do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use phlare_e2e::client::CPU;
 use phlare_e2e::{Client, Options, now_ns};
 use tempfile::TempDir;
 
-use super::{cpu_of, metric, until, work};
+use super::{cpu_of, flip, flush, metric, until, work};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -21,11 +21,6 @@ fn on(bucket: &TempDir) -> Options {
         .flag("-compactor.first-level-compaction-wait-period=0s")
         .flag("-compactor.compaction-interval=200ms")
         .flag("-compactor.cleanup-interval=200ms")
-}
-
-async fn flush(client: &Client) -> anyhow::Result<()> {
-    let reply = client.post("/ingester/flush", &[], Vec::new()).await?;
-    reply.ok().map(drop)
 }
 
 async fn total(client: &Client) -> anyhow::Result<String> {
@@ -199,12 +194,4 @@ async fn profiles_older_than_the_retention_go() -> anyhow::Result<()> {
     })
     .await?;
     server.stop().await
-}
-
-fn flip(path: &Path, at: usize) -> anyhow::Result<()> {
-    let mut bytes = std::fs::read(path)?;
-    let byte = bytes.get_mut(at).context("the file is too short")?;
-    *byte ^= 1;
-    std::fs::write(path, bytes)?;
-    Ok(())
 }

@@ -13,6 +13,7 @@ mod references;
 mod shapes;
 mod storage;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -56,4 +57,22 @@ async fn until<F: Future<Output = anyhow::Result<bool>>>(
     tokio::time::timeout(Duration::from_secs(60), waiting)
         .await
         .with_context(|| what.to_owned())?
+}
+
+/// Cuts the heads and uploads their blocks.
+async fn flush(client: &Client) -> anyhow::Result<()> {
+    client
+        .post("/ingester/flush", &[], Vec::new())
+        .await?
+        .ok()?;
+    Ok(())
+}
+
+/// Damages one bit of a file.
+fn flip(path: &Path, at: usize) -> anyhow::Result<()> {
+    let mut bytes = std::fs::read(path)?;
+    let byte = bytes.get_mut(at).context("the file is too short")?;
+    *byte ^= 1;
+    std::fs::write(path, bytes)?;
+    Ok(())
 }

@@ -9,17 +9,9 @@ use phlare_e2e::client::CPU;
 use phlare_e2e::{Client, Options, Pprof, now_ns, shared};
 use tempfile::TempDir;
 
-use super::{cpu_of, metric, until, work};
+use super::{cpu_of, flip, flush, metric, until, work};
 
 const MINUTE_NS: i64 = 60_000_000_000;
-
-async fn flush(client: &Client) -> anyhow::Result<()> {
-    client
-        .post("/ingester/flush", &[], Vec::new())
-        .await?
-        .ok()?;
-    Ok(())
-}
 
 /// A server with a bucket of its own place, so that the data directory can go.
 fn on(bucket: &TempDir) -> Options {
@@ -284,14 +276,6 @@ fn block_directories(tenant: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn flip(path: &Path, at: usize) -> anyhow::Result<()> {
-    let mut bytes = std::fs::read(path)?;
-    let byte = bytes.get_mut(at).context("the file is too short")?;
-    *byte ^= 1;
-    std::fs::write(path, bytes)?;
-    Ok(())
 }
 
 /// A file system of this size in memory; `None` where nobody may mount one.
