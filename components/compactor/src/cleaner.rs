@@ -11,7 +11,7 @@ use phlare_block::bucket_index::{self, Block, BlockDeletionMark, BucketIndex};
 use phlare_block::marks::{DeletionMark, MARKERS, TenantDeletionMark};
 use phlare_model::time::format_duration;
 use phlare_model::{TenantId, chain};
-use phlare_phlaredb::TenantBlocks;
+use phlare_phlaredb::{BlockObjects, TenantBlocks};
 use phlare_tenancy::Limits;
 use tracing::{info, warn};
 
@@ -96,7 +96,10 @@ impl Cleaning<'_> {
         let key = self.blocks.key(bucket_index::FILE);
         if self.listing.is_empty() {
             // A directory that is no tenant's has no index either; one whose blocks are gone loses it.
-            return Ok(self.blocks.bucket().delete(&key).await?);
+            if self.blocks.bucket().exists(&key).await? {
+                self.blocks.bucket().delete(&key).await?;
+            }
+            return Ok(());
         }
         let known = self.index(&key).await?;
         let mut entries = self.entries(known).await?;
@@ -176,12 +179,10 @@ impl Cleaning<'_> {
         if delay.is_zero() {
             return Ok(());
         }
-        let delay_ms = i64::try_from(delay.max(MIN_PARTIAL_DELAY).as_millis()).unwrap_or(i64::MAX);
-        let until_ms = self.now_s.saturating_mul(1000).saturating_sub(delay_ms);
         let objects = self.listing.objects.iter();
-        let forgotten = objects
-            .filter(|(_, found)| found.meta_ms.is_none() && !found.marked)
-            .filter(|(_, found)| found.newest_ms <= until_ms);
+        let forgotten = objects.filter(|(_, found)| {
+            !found.marked && self.is_partial(found, delay.max(MIN_PARTIAL_DELAY))
+        });
         let ids: Vec<_> = forgotten.map(|(id, _)| *id).collect();
         for id in ids {
             if !self.listing.is_marked(id) {
@@ -190,6 +191,13 @@ impl Cleaning<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is no block, and nobody has been writing it for so long.
+    fn is_partial(&self, found: &BlockObjects, quiet: Duration) -> bool {
+        let quiet_ms = i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX);
+        let until_ms = self.now_s.saturating_mul(1000).saturating_sub(quiet_ms);
+        found.meta_ms.is_none() && found.newest_ms <= until_ms
     }
 
     async fn mark(
@@ -207,24 +215,28 @@ impl Cleaning<'_> {
         Ok(())
     }
 
-    /// Deletes what was marked long enough ago, and what was marked before this round and is no block.
+    /// Deletes what was marked long enough ago, and what was marked before this round and is no block. One that an ingester
+    /// begins to upload anew is no garbage any more, whatever its mark says.
     async fn delete_due(&mut self) -> Result<Vec<BlockId>, Error> {
         let delay_s = i64::try_from(self.compactor.config.deletion_delay.as_secs());
         let until_s = self.now_s.saturating_sub(delay_s.unwrap_or(i64::MAX));
         let mut due = BTreeSet::new();
         for (id, since_s) in &self.listing.marks.deletion {
-            let is_partial = match self.listing.objects.get(id) {
-                Some(found) => found.meta_ms.is_none() && *since_s < self.now_s,
-                // Only the marker is left.
-                None => false,
+            let is_due = match self.listing.objects.get(id) {
+                Some(found) if found.meta_ms.is_none() => {
+                    *since_s < self.now_s && self.is_partial(found, MIN_PARTIAL_DELAY)
+                }
+                // Of what is gone only the marker is left.
+                Some(_) | None => *since_s <= until_s,
             };
-            if *since_s <= until_s || is_partial {
+            if is_due {
                 due.insert(*id);
             }
         }
         // Somebody was cut off while deleting it: its markers are gone already.
         let objects = self.listing.objects.iter();
-        let orphans = objects.filter(|(_, found)| found.meta_ms.is_none() && found.marked);
+        let orphans =
+            objects.filter(|(_, found)| found.marked && self.is_partial(found, MIN_PARTIAL_DELAY));
         due.extend(orphans.map(|(id, _)| *id));
         self.delete(due.into_iter().collect()).await
     }

@@ -177,6 +177,7 @@ impl Compactor {
         metrics.tenants_succeeded.set(succeeded);
         metrics.tenants_failed.set(failed);
         self.bad.lock().retain(|tenant, _| tenants.contains(tenant));
+        TenantBlocks::retain_tenants(&self.copies(), &tenants).await;
         first
     }
 
@@ -239,7 +240,7 @@ impl Compactor {
     }
 
     pub(crate) fn tenant_blocks(&self, tenant: &TenantId) -> TenantBlocks {
-        let copies = self.config.data_dir.join("metas").join(tenant.as_str());
+        let copies = self.copies().join(tenant.as_str());
         TenantBlocks::new(self.dependencies.bucket.clone(), tenant.clone()).with_copies(copies)
     }
 
@@ -250,6 +251,11 @@ impl Compactor {
             warn!(%tenant, block = %id, problem, "block is left as it is: its meta.json makes no sense");
         }
         *known = metas.bad.keys().copied().collect();
+    }
+
+    /// `meta.json` files, by tenant.
+    fn copies(&self) -> PathBuf {
+        self.config.data_dir.join("metas")
     }
 
     fn jobs_directory(&self) -> PathBuf {
@@ -314,7 +320,7 @@ impl Round<'_> {
     fn plan(&self) -> Vec<Job> {
         let usable = |id: &BlockId| !self.excluded.contains(id) && !self.failed.contains(id);
         let candidates = self.candidates.iter().filter(|(id, _)| usable(id));
-        let candidates = candidates.map(|(id, each)| (*id, each.clone())).collect();
+        let candidates: Vec<_> = candidates.map(|(_, each)| each).collect();
         let compactor = self.compactor;
         let now_ms = compactor.dependencies.clock.now_ns() / 1_000_000;
         let mut jobs = plan::plan(&candidates, &self.rules(), now_ms);

@@ -42,7 +42,14 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// Does it. Dropping the future gives it up: what it began is of no consequence for readers of the bucket.
     pub(crate) async fn run(&self) -> Result<Vec<Meta>, Error> {
-        let _emptied = Emptied(self.directory.clone());
+        let emptied = Emptied(self.directory.clone());
+        let outcome = self.steps().await;
+        // Deleting large files takes time, which threads that serve requests don't have.
+        let _ = tokio::task::spawn_blocking(move || drop(emptied)).await;
+        outcome
+    }
+
+    async fn steps(&self) -> Result<Vec<Meta>, Error> {
         self.check_space()?;
         let inputs = self.download().await?;
         fail::fail_point!("compact.downloaded");

@@ -78,17 +78,13 @@ impl fmt::Display for Job {
 
 /// The jobs that can be done now, in the order they are to be done in. No two of them share a block, so they can be done
 /// at once.
-pub(crate) fn plan(
-    candidates: &BTreeMap<BlockId, Candidate>,
-    rules: &Rules,
-    now_ms: i64,
-) -> Vec<Job> {
+pub(crate) fn plan(candidates: &[&Candidate], rules: &Rules, now_ms: i64) -> Vec<Job> {
     let mut kinds: BTreeMap<Kind, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in candidates.values() {
+    for &candidate in candidates {
         let blocks = kinds.entry(kind(&candidate.meta)).or_default();
         blocks.push(candidate);
     }
-    let newest_ms = candidates.values().map(|each| each.meta.max_ms).max();
+    let newest_ms = candidates.iter().map(|each| each.meta.max_ms).max();
     let closed_ms = newest_ms
         .unwrap_or(i64::MIN)
         .max(now_ms.saturating_sub(rules.wait_ms));

@@ -1,5 +1,7 @@
 //! What a query asks for, after validation.
 
+use phlare_proto::types::v1::{Point, Series};
+
 use crate::labels::Labels;
 use crate::profile_type::ProfileType;
 use crate::selector::Selector;
@@ -86,6 +88,22 @@ pub struct TimeSeries {
     pub labels: Labels,
     /// (time of the step in ms, value), ascending; steps without a profile are left out.
     pub points: Vec<(i64, f64)>,
+}
+
+impl TimeSeries {
+    /// As it goes over the wire.
+    #[must_use]
+    pub fn into_proto(self) -> Series {
+        let point = |(timestamp, value)| Point {
+            value,
+            timestamp,
+            ..Point::default()
+        };
+        Series {
+            labels: self.labels.to_proto(),
+            points: self.points.into_iter().map(point).collect(),
+        }
+    }
 }
 
 /// A question about labels: which names, values or series exist.

@@ -3,7 +3,7 @@
 //! Layout: blocks.md 1.5.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -42,7 +42,7 @@ pub struct TenantBlocks {
 pub struct BlockObjects {
     /// When its `meta.json` was written, in milliseconds since the epoch; `None` if there is none.
     pub meta_ms: Option<i64>,
-    /// When its newest object was written, in milliseconds since the epoch.
+    /// When its newest object was written, marks aside, in milliseconds since the epoch.
     pub newest_ms: i64,
     /// Bytes of all objects.
     pub bytes: u64,
@@ -319,6 +319,20 @@ impl TenantBlocks {
         }
     }
 
+    /// Deletes the copies of tenants that are not among these; `directory` holds those of each tenant under its name.
+    pub async fn retain_tenants(directory: &Path, tenants: &[TenantId]) {
+        let Ok(mut entries) = tokio::fs::read_dir(directory).await else {
+            return;
+        };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let name = entry.file_name();
+            let tenant = name.to_str().and_then(|name| TenantId::parse(name).ok());
+            if tenant.is_some_and(|tenant| !tenants.contains(&tenant)) {
+                let _ = tokio::fs::remove_dir_all(entry.path()).await;
+            }
+        }
+    }
+
     async fn copied(&self, id: BlockId) -> Option<Meta> {
         let path = self.copies.as_ref()?.join(id.to_string()).join(names::META);
         let bytes = tokio::fs::read(path).await.ok()?;
@@ -345,12 +359,17 @@ impl TenantBlocks {
 
 impl BlockObjects {
     fn add(&mut self, file: &str, object: &Object) {
-        self.newest_ms = self.newest_ms.max(object.modified_unix_ms);
         self.bytes = self.bytes.saturating_add(object.size);
+        self.marked |= file == Mark::Deletion.file_name();
+        if [Mark::Deletion, Mark::NoCompact]
+            .iter()
+            .all(|mark| mark.file_name() != file)
+        {
+            self.newest_ms = self.newest_ms.max(object.modified_unix_ms);
+        }
         if file == names::META {
             self.meta_ms = Some(object.modified_unix_ms);
         }
-        self.marked |= file == Mark::Deletion.file_name();
     }
 }
 

@@ -2,7 +2,6 @@
 
 use phlare_model::{SeriesQuery, TenantId, TimeSeries};
 use phlare_proto::querier::v1::{SelectSeriesRequest, SelectSeriesResponse};
-use phlare_proto::types::v1::{Point, Series};
 use phlare_server::Status;
 
 use crate::frontend::QueryFrontend;
@@ -18,7 +17,7 @@ impl QueryFrontend {
         let found = self.time_series(tenant, query).await?;
         let series = largest(found, request.limit.unwrap_or_default());
         Ok(SelectSeriesResponse {
-            series: series.into_iter().map(to_proto).collect(),
+            series: series.into_iter().map(TimeSeries::into_proto).collect(),
         })
     }
 
@@ -50,18 +49,6 @@ fn largest(found: Vec<TimeSeries>, limit: i64) -> Vec<TimeSeries> {
         summed.truncate(limit);
     }
     summed.into_iter().map(|(_, series)| series).collect()
-}
-
-fn to_proto(series: TimeSeries) -> Series {
-    let point = |(timestamp, value)| Point {
-        value,
-        timestamp,
-        ..Point::default()
-    };
-    Series {
-        labels: series.labels.to_proto(),
-        points: series.points.into_iter().map(point).collect(),
-    }
 }
 
 #[cfg(test)]

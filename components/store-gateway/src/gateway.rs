@@ -141,6 +141,7 @@ impl StoreGateway {
         let at_once = store.tenant_sync_concurrency.max(1);
         let bucket = &self.dependencies.bucket;
         let tenants = TenantBlocks::tenants(bucket).await?;
+        TenantBlocks::retain_tenants(&store.sync_dir, &tenants).await;
         let (before, bad, none) = (&before, &bad, &none);
         let listed: Vec<(TenantId, sync::Listed)> = stream::iter(tenants)
             .map(|tenant| async move {

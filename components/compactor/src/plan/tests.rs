@@ -47,6 +47,10 @@ fn rules() -> Rules {
     }
 }
 
+fn plan(candidates: &BTreeMap<BlockId, Candidate>, rules: &Rules, now_ms: i64) -> Vec<Job> {
+    super::plan(&candidates.values().collect::<Vec<_>>(), rules, now_ms)
+}
+
 /// Stage, hours of the window, part, numbers of blocks.
 fn planned(blocks: &[Block<'_>], rules: &Rules, now_ms: i64) -> Vec<String> {
     let jobs = plan(&candidates(blocks), rules, now_ms);

@@ -137,7 +137,6 @@ async fn a_directory_without_meta_json_goes_when_nobody_completes_it() {
     let Some(&partial) = ids.first() else {
         return;
     };
-    let meta = fs::read(fixture.file(partial, names::META)).unwrap();
     fs::remove_file(fixture.file(partial, names::META)).unwrap();
     fixture.compactor.clean().await.unwrap();
     fixture.clock.advance(HOUR * 23);
@@ -160,7 +159,30 @@ async fn a_directory_without_meta_json_goes_when_nobody_completes_it() {
     assert!(!fixture.directories().contains(&partial));
     assert!(fixture.deletion_marks().is_empty());
     assert_eq!(fixture.index().unwrap().blocks.len(), ids.len() - 1);
-    drop(meta);
+}
+
+#[tokio::test]
+async fn a_block_whose_upload_is_begun_anew_is_not_taken_for_garbage() {
+    let fixture = Fixture::new();
+    let ids = fixture.add_real(INPUT);
+    let Some(&partial) = ids.first() else {
+        return;
+    };
+    fs::remove_file(fixture.file(partial, names::META)).unwrap();
+    fixture.clock.advance(HOUR * 25);
+    fixture.compactor.clean().await.unwrap();
+    assert!(fixture.deletion_marks().contains_key(&partial));
+    // The mark is still there, and an ingester writes.
+    let now_s = u64::try_from(fixture.now_s()).unwrap();
+    let modified = std::time::UNIX_EPOCH + Duration::from_secs(now_s);
+    let file = fs::File::options()
+        .write(true)
+        .open(fixture.file(partial, names::INDEX))
+        .unwrap();
+    file.set_modified(modified).unwrap();
+    fixture.clock.advance(HOUR / 4);
+    fixture.compactor.clean().await.unwrap();
+    assert!(fixture.file(partial, names::INDEX).is_file());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use phlare_phlaredb::{Block, View};
 use phlare_proto::google::v1::Profile;
 use phlare_proto::querier::v1::{SelectSeriesRequest, SeriesRequest};
 use phlare_proto::types::v1::{
-    LabelNamesRequest, LabelValuesRequest, Labels, Point, Series, TimeSeriesAggregationType,
+    LabelNamesRequest, LabelValuesRequest, Labels, Series, TimeSeriesAggregationType,
 };
 
 use crate::cli::UsageError;
@@ -96,7 +96,7 @@ impl Stored {
         }
         Ok(found
             .into_iter()
-            .map(|(_, series)| to_proto(series))
+            .map(|(_, series)| series.into_proto())
             .collect())
     }
 
@@ -222,16 +222,4 @@ fn series_query(request: &SelectSeriesRequest) -> Result<SeriesQuery, UsageError
         },
         call_site: Vec::new(),
     })
-}
-
-fn to_proto(series: TimeSeries) -> Series {
-    let point = |(timestamp, value)| Point {
-        value,
-        timestamp,
-        ..Point::default()
-    };
-    Series {
-        labels: series.labels.to_proto(),
-        points: series.points.into_iter().map(point).collect(),
-    }
 }
