@@ -89,11 +89,14 @@ fn content(profile: &Profile) -> u128 {
     for value in &profile.values {
         hash.update(&value.to_le_bytes());
     }
-    hash.update(&(profile.spans.len() as u64).to_le_bytes());
-    for span in &profile.spans {
+    // A table without spans and one whose spans are all zero say the same.
+    let spans = profile.spans.iter().any(|&span| span != 0);
+    let traces = profile.traces.iter().any(|&trace| trace != [0; 16]);
+    hash.update(&[spans.into(), traces.into()]);
+    for span in profile.spans.iter().filter(|_| spans) {
         hash.update(&span.to_le_bytes());
     }
-    for trace in &profile.traces {
+    for trace in profile.traces.iter().filter(|_| traces) {
         hash.update(trace);
     }
     hash.digest128()
@@ -152,6 +155,28 @@ mod tests {
         ] {
             assert_eq!(kept(&rows).len(), 2, "{rows:?}");
         }
+    }
+
+    #[test]
+    fn spans_and_traces_tell_profiles_apart() {
+        let profile = |span: u64, trace: u8| Profile {
+            stacktraces: vec![1],
+            values: vec![5],
+            spans: vec![span],
+            traces: vec![[trace; 16]],
+            ..Profile::default()
+        };
+        let mut duplicates = Duplicates::default();
+        let rows = [profile(0, 0), profile(0, 1), profile(1, 0), profile(1, 1)];
+        for (input, row) in rows.iter().enumerate() {
+            assert!(duplicates.is_new(input, row), "{row:?}");
+        }
+        let without = Profile {
+            stacktraces: vec![1],
+            values: vec![5],
+            ..Profile::default()
+        };
+        assert!(!duplicates.is_new(4, &without));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub(crate) struct Sample {
     pub(crate) value: i64,
 }
 
-/// Series, time, and values by stack trace and span.
-pub(crate) type Content = (Labels, i64, BTreeMap<(Stack, u64), i64>);
+/// Series, time, and values by stack trace, span and trace.
+pub(crate) type Content = (Labels, i64, BTreeMap<(Stack, u64, [u8; 16]), i64>);
 
 impl Row {
     pub(crate) fn total(&self) -> i64 {
@@ -55,7 +55,7 @@ impl Row {
         // Zeros, which the first versions stored, add nothing.
         for sample in self.samples.iter().filter(|sample| sample.value != 0) {
             *values
-                .entry((sample.stack.clone(), sample.span))
+                .entry((sample.stack.clone(), sample.span, sample.trace))
                 .or_default() += sample.value;
         }
         (self.labels.clone(), self.time_ns, values)
