@@ -42,6 +42,14 @@ pub mod ingester {
     }
 }
 
+pub mod phlare {
+    pub mod ingest {
+        pub mod v1 {
+            package!("phlare.ingest.v1");
+        }
+    }
+}
+
 pub mod push {
     pub mod v1 {
         package!("push.v1");

@@ -7,6 +7,7 @@
 //! [`Normalized`] of them, which borrows from the request and from the workspace. [`merge`] and [`summary`]
 //! work on decoded messages, for clients and tests.
 
+pub mod carried;
 mod error;
 pub mod gzip;
 pub mod hash;

@@ -8,6 +8,7 @@
 
 mod build;
 mod canonical;
+mod carried;
 mod differences;
 mod hostile;
 mod limits;

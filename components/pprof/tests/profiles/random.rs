@@ -67,7 +67,7 @@ fn ids(random: &mut Random) -> impl Fn(u64) -> u64 + use<> {
     move |i| i * step + offset
 }
 
-fn profile(seed: u64) -> Profile {
+pub(crate) fn profile(seed: u64) -> Profile {
     let r = &mut Random(seed);
     let text = |r: &mut Random| r.below(TEXTS.len() as u64) as i64;
     let (mapping_id, function_id, location_id) = (ids(r), ids(r), ids(r));

@@ -34,7 +34,7 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>) {
 }
 
 /// All real profiles: those in `tests/data`, and those of the shared test data.
-fn real_profiles() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn real_profiles() -> Vec<(String, Vec<u8>)> {
     let mut paths = Vec::new();
     collect(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"),
