@@ -81,6 +81,18 @@ pub struct SeriesQuery {
     pub call_site: Vec<String>,
 }
 
+impl SeriesQuery {
+    /// Times of the profiles that count: the first step covers what lies before the range.
+    #[must_use]
+    pub fn times(&self) -> TimeRange {
+        let TimeRange { start_ms, end_ms } = self.range;
+        let start_ms = start_ms
+            .saturating_sub(self.step_ms.max(1))
+            .saturating_add(1);
+        TimeRange { start_ms, end_ms }
+    }
+}
+
 /// One series of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeSeries {

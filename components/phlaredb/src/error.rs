@@ -76,6 +76,17 @@ pub enum Error {
         /// What failed.
         source: phlare_block::Error,
     },
+    /// A query that several stores answer matches too many profiles in one of them.
+    #[error(
+        "more than {limit} profiles match: ask for a shorter time or a narrower selector, or raise `-querier.max-profile-keys`"
+    )]
+    TooManyKeys {
+        /// How many may match.
+        limit: usize,
+    },
+    /// 2³² − 1 distinct symbols, or bytes of their text, are in an answer.
+    #[error("the answer has more than 4 billion symbols of a kind: ask for less")]
+    AnswerSymbols,
     /// 2³² − 1 distinct symbols, or bytes of their text, are in the head.
     #[error(
         "the head of tenant {tenant} has no id left for a new symbol: more than 4 billion of a kind"
@@ -97,6 +108,8 @@ impl Error {
             | Self::Wal { .. }
             | Self::Flush { .. }
             | Self::Block { .. }
+            | Self::TooManyKeys { .. }
+            | Self::AnswerSymbols
             | Self::Symbols { .. } => "unknown",
         }
     }
@@ -112,7 +125,9 @@ impl Classify for Error {
             Self::SeriesLimit { .. }
             | Self::TenantMemory { .. }
             | Self::ProcessMemory { .. }
+            | Self::AnswerSymbols
             | Self::Symbols { .. } => ErrorKind::ResourceExhausted,
+            Self::TooManyKeys { .. } => ErrorKind::InvalidArgument,
         }
     }
 
@@ -124,7 +139,7 @@ impl Classify for Error {
             Self::Directory { .. } | Self::Flush { .. } | Self::Block { .. } => {
                 Some(Duration::from_secs(5))
             }
-            Self::Symbols { .. } => None,
+            Self::Symbols { .. } | Self::TooManyKeys { .. } | Self::AnswerSymbols => None,
         }
     }
 }

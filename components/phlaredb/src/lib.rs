@@ -39,5 +39,8 @@ pub use flush::FlushError;
 pub use head::{Append, PartitionId, Row, Stats};
 pub use metrics::Metrics;
 pub use phlare_model::query::Analysis;
-pub use query::View;
+pub use query::{
+    AnalysisPart, Counted, FoundKeys, Keys, PprofMerge, PprofParts, SeriesPart, StepPart, View,
+    merge_analyses, merge_series, merge_trees,
+};
 pub use tenant_blocks::{BlockObjects, FoundMeta, Marks, TenantBlocks, Uploads};

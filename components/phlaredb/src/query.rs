@@ -4,8 +4,11 @@
 
 mod block;
 mod calls;
+mod content;
 mod duplicates;
 mod head;
+mod keys;
+mod parts;
 mod pprof;
 mod series;
 mod symbols;
@@ -14,6 +17,7 @@ mod values;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use phlare_block::BlockId;
 use phlare_block::compact::superseded;
 use phlare_model::labels::Labels;
 use phlare_model::query::{
@@ -28,7 +32,11 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::head::Head;
 use block::Plan;
+pub use keys::Keys;
+pub use parts::{AnalysisPart, Counted, FoundKeys, merge_analyses, merge_trees};
+pub use pprof::{PprofMerge, PprofParts};
 use series::Totals;
+pub use series::{SeriesPart, StepPart, merge_series};
 pub(crate) use symbols::SymbolTables;
 use values::Common;
 
@@ -67,6 +75,14 @@ impl View {
     pub fn within(mut self, range: TimeRange) -> Self {
         let overlaps = |block: &Arc<Block>| block.meta().overlaps(range.start_ms, range.end_ms);
         self.blocks.retain(overlaps);
+        self
+    }
+
+    /// Just these of its blocks.
+    #[must_use]
+    pub fn only(mut self, ids: &[BlockId]) -> Self {
+        self.heads.clear();
+        self.blocks.retain(|block| ids.contains(&block.id()));
         self
     }
 
@@ -131,7 +147,7 @@ impl View {
     pub fn select_series(&self, query: &SeriesQuery) -> Result<Vec<TimeSeries>, Error> {
         let mut totals = Totals::new(query);
         for head in &self.heads {
-            head::totals(head, &mut totals);
+            head::totals(head, &mut totals, None);
         }
         let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
         let plans = self.planned(&selector, totals.bounds)?;
@@ -147,22 +163,8 @@ impl View {
     /// # Errors
     /// As [`Self::select_tree`].
     pub fn analyze(&self, query: &AnalyzeQuery) -> Result<Analysis, Error> {
-        let mut parts: Vec<_> = self
-            .heads
-            .iter()
-            .map(|head| head::analyze(head, query))
-            .collect();
-        let selector = head::with_profile_type(query.profile_type.as_ref(), &query.selector);
-        let plans = self.planned(&selector, Bounds::new(query.range))?;
-        parts.extend(Self::read(&plans, |plan| Ok(block::analyze(plan)))?);
-        let mut analysis = Analysis::default();
-        for part in parts {
-            analysis.series += part.series;
-            analysis.profiles += part.profiles;
-            analysis.samples += part.samples;
-            analysis.bytes += part.bytes;
-        }
-        Ok(analysis)
+        let part = self.analyze_parts(query, None)?;
+        Ok(merge_analyses([part.answer]))
     }
 
     /// Names of the matching series' labels, sorted.
@@ -242,7 +244,22 @@ impl View {
 
     /// The rows of all blocks, each profile once.
     fn planned(&self, selector: &Selector, bounds: Bounds) -> Result<Vec<Plan>, Error> {
+        let mut plans = self.found(selector, bounds, false)?;
+        duplicates::remove(&mut plans)?;
+        Ok(plans)
+    }
+
+    /// The rows of all blocks, or of those that were not found damaged before, in the order of block ids.
+    fn found(
+        &self,
+        selector: &Selector,
+        bounds: Bounds,
+        only_sound: bool,
+    ) -> Result<Vec<Plan>, Error> {
         let blocks = self.blocks.par_iter().filter(|block| {
+            if only_sound && block.unreadable().is_some() {
+                return false;
+            }
             let meta = block.meta();
             bounds.overlap((
                 meta.min_ms.saturating_mul(1_000_000),
@@ -257,7 +274,6 @@ impl View {
             .collect::<Result<_, _>>()?;
         plans.retain(|plan| !plan.is_empty());
         plans.sort_by_key(|plan| plan.block.id());
-        duplicates::remove(&mut plans)?;
         Ok(plans)
     }
 

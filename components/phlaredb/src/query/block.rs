@@ -87,6 +87,12 @@ impl Plan {
         self.groups.iter().all(|group| group.rows.is_empty())
     }
 
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> u64 {
+        let ranges = self.groups.iter().flat_map(|group| &group.rows);
+        ranges.map(|range| range.len() as u64).sum()
+    }
+
     /// The symbols of every partition that the rows are in.
     fn partitions(&self) -> Result<FxHashMap<u64, Arc<Partition>>, Error> {
         let mut ids = FxHashSet::default();
@@ -192,7 +198,7 @@ impl Plan {
 }
 
 impl GroupPlan {
-    fn partition(&self, row: u32) -> u64 {
+    pub(super) fn partition(&self, row: u32) -> u64 {
         let partitions = &self.headers.partition;
         partitions.get(row as usize).copied().unwrap_or_default()
     }
@@ -207,10 +213,8 @@ struct Found {
 
 /// The call tree of the planned rows; that of each partition is cut before they are merged.
 pub(super) fn tree(plan: &Plan, query: &MergeQuery) -> Result<Tree, Error> {
-    let spans = spans(query);
     let mut whole = Tree::new();
-    for found in plan.values(spans.as_ref())? {
-        let tree = calls::tree(&*found.partition, &found.values, &query.call_site);
+    for (_, tree) in trees(plan, query)? {
         let tree = match query.max_nodes {
             limit if limit > 0 => tree.truncate(limit),
             _ => tree,
@@ -218,6 +222,17 @@ pub(super) fn tree(plan: &Plan, query: &MergeQuery) -> Result<Tree, Error> {
         super::merge(&mut whole, tree);
     }
     Ok(whole)
+}
+
+/// The call tree of each partition, not cut.
+pub(super) fn trees(plan: &Plan, query: &MergeQuery) -> Result<Vec<(u64, Tree)>, Error> {
+    let spans = spans(query);
+    let found = plan.values(spans.as_ref())?.into_iter();
+    let trees = found.map(|found| {
+        let tree = calls::tree(&*found.partition, &found.values, &query.call_site);
+        (found.id, tree)
+    });
+    Ok(trees.collect())
 }
 
 /// The planned rows, for a pprof that other blocks go into, too.
@@ -239,6 +254,14 @@ impl ForPprof {
     pub(super) fn add_to(self, merge: &mut pprof::Merge, query: &MergeQuery) -> Common<Text> {
         for found in self.found {
             merge.add(&*found.partition, &found.values, query);
+        }
+        self.doc_url
+    }
+
+    /// The same, into what belongs to each partition.
+    pub(super) fn add_to_parts(self, parts: &mut pprof::Parts<'_>) -> Common<Text> {
+        for found in self.found {
+            parts.add(found.id, &*found.partition, &found.values);
         }
         self.doc_url
     }
@@ -332,8 +355,9 @@ fn sums_below(
     Ok(sums)
 }
 
-/// How much the planned rows are; samples and bytes are the block's average.
-pub(super) fn analyze(plan: &Plan) -> Analysis {
+/// How much the planned rows are, and the fingerprints of their series, which are not counted yet. Samples and bytes are
+/// the block's average.
+pub(super) fn analyze(plan: &Plan) -> Result<(Analysis, Vec<u64>), Error> {
     let meta = plan.block.meta();
     let mut series = FxHashSet::default();
     let mut profiles = 0_u64;
@@ -347,12 +371,15 @@ pub(super) fn analyze(plan: &Plan) -> Analysis {
         0 => 0,
         all => (u128::from(whole) * u128::from(profiles) / u128::from(all)) as u64,
     };
-    Analysis {
-        series: series.len() as u64,
+    let analysis = Analysis {
+        series: 0,
         profiles,
         samples: share(meta.stats.num_samples),
         bytes: share(meta.total_bytes()),
-    }
+    };
+    let fingerprint = |series| Ok(plan.index.fingerprint(series)?.get());
+    let series: Result<_, Error> = series.into_iter().map(fingerprint).collect();
+    Ok((analysis, series?))
 }
 
 /// Labels of the series that any of the selectors matches and that have a profile in the range.

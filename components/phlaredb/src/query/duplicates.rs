@@ -6,16 +6,11 @@
 use std::ops::Range;
 
 use phlare_block::Error as BlockError;
-use phlare_block::profiles::Columns;
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::{Hash, Hasher};
-use std::ops::ControlFlow;
+use rustc_hash::FxHashMap;
 
 use super::block::{GroupPlan, Plan};
-use super::readable;
-use crate::block::Partition;
+use super::{content, readable};
 use crate::error::Error;
-use crate::query::SymbolTables;
 
 /// Fingerprint of the series, and time in ns.
 type Key = (u64, i64);
@@ -141,45 +136,10 @@ fn id(plans: &[Plan], place: Place) -> Result<Option<[u8; 16]>, Error> {
 /// A hash of a profile's stack traces and values, whatever ids they have.
 fn content(plans: &[Plan], place: Place) -> Result<Option<u64>, Error> {
     let (plan, group) = find(plans, place);
-    let read = || {
-        let partitions = &group.headers.partition;
-        let id = partitions.get(place.row as usize).copied();
-        let partition = plan.block.partition(id.unwrap_or_default())?;
-        let mut sum = 0_u64;
-        let profiles = plan.block.profiles()?;
-        let rows = one_row(place.row);
-        let rows = std::slice::from_ref(&rows);
-        profiles.samples(group.row_group, rows, Columns::default(), &mut |row| {
-            for (&stacktrace, &value) in row.stacktraces.iter().zip(row.values) {
-                let mut hasher = FxHasher::default();
-                hash_stack(&partition, stacktrace, &mut hasher);
-                value.hash(&mut hasher);
-                // Blocks differ in the order of samples.
-                sum = sum.wrapping_add(hasher.finish());
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(sum)
-    };
-    readable(&plan.block, read())
-}
-
-fn hash_stack(partition: &Partition, stacktrace: u64, hasher: &mut FxHasher) {
-    let Some(node) = partition.tables().node(stacktrace) else {
-        return;
-    };
-    for location in partition.frames(node) {
-        let row = partition.location(location);
-        row.address.hash(hasher);
-        let mapping = partition.mapping(row.mapping);
-        partition.text(mapping.filename).hash(hasher);
-        for line in partition.lines(location) {
-            let function = partition.function(line.function);
-            line.line.hash(hasher);
-            partition.text(function.name).hash(hasher);
-            partition.text(function.filename).hash(hasher);
-        }
-    }
+    let rows = one_row(place.row);
+    let sums = content::of_rows(plan, group, std::slice::from_ref(&rows));
+    let sums = readable(&plan.block, sums)?;
+    Ok(sums.and_then(|sums| sums.get(&place.row).copied()))
 }
 
 /// Ranges without one row.

@@ -11,10 +11,10 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::calls::{self, CallSite};
-use super::pprof;
+use super::keys::{self, Keep};
 use super::series::Totals;
 use super::values::{Common, Values};
-use super::{Bounds, Text};
+use super::{Bounds, Text, content, pprof};
 use crate::chunk::{ChunkRow, Samples};
 use crate::head::Head;
 use crate::series::Series;
@@ -25,23 +25,24 @@ const SERIES_PER_THREAD: usize = 16;
 
 /// What the matching profiles of a head add up to.
 #[derive(Debug, Default)]
-struct Found {
-    values: Values,
-    doc_url: Common<StringId>,
-    partition: Common<u64>,
+pub(super) struct Found {
+    pub(super) values: Values,
+    pub(super) doc_url: Common<StringId>,
+    pub(super) partition: Common<u64>,
+    pub(super) profiles: u64,
 }
 
 /// The call tree of matching profiles. With a limit of nodes, the tree of each symbol partition is cut before they
 /// are merged, as it is in blocks.
 pub(super) fn tree(head: &Head, query: &MergeQuery) -> Tree {
-    let found = values(head, query);
+    let found = values(head, query, None);
     let whole = calls::tree(&*head.symbols.read(), &found.values, &query.call_site);
     if found.partition != Common::Different || !exceeds(&whole, query.max_nodes) {
         return whole;
     }
     let mut merged = Tree::new();
-    for values in by_partition(head, query).values() {
-        let tree = calls::tree(&*head.symbols.read(), values, &query.call_site);
+    for found in by_partition(head, query, None).values() {
+        let tree = calls::tree(&*head.symbols.read(), &found.values, &query.call_site);
         merged.merge(&tree.truncate(query.max_nodes));
     }
     merged
@@ -53,35 +54,43 @@ fn exceeds(tree: &Tree, max_nodes: i64) -> bool {
 
 /// Adds matching profiles to a pprof; returns their link to documentation.
 pub(super) fn pprof(head: &Head, query: &MergeQuery, merge: &mut pprof::Merge) -> Common<Text> {
-    let found = values(head, query);
-    let doc_url = found
-        .doc_url
-        .map(|id| Text::from(head.symbols.read().strings.text(id)));
+    let found = values(head, query, None);
     if query.max_nodes > 0 && query.go_pgo.is_none() && found.partition == Common::Different {
-        for values in by_partition(head, query).values() {
-            merge.add(&*head.symbols.read(), values, query);
+        for found in by_partition(head, query, None).values() {
+            merge.add(&*head.symbols.read(), &found.values, query);
         }
     } else {
         merge.add(&*head.symbols.read(), &found.values, query);
     }
-    doc_url
+    found.doc_url(head)
+}
+
+impl Found {
+    pub(super) fn doc_url(self, head: &Head) -> Common<Text> {
+        self.doc_url
+            .map(|id| Text::from(head.symbols.read().strings.text(id)))
+    }
 }
 
 /// Adds up all matching profiles. Reads series in parallel on the calling thread pool.
-fn values(head: &Head, query: &MergeQuery) -> Found {
+pub(super) fn values(head: &Head, query: &MergeQuery, keep: Option<&Keep<'_>>) -> Found {
     let series = matching_series(head, Some(&query.profile_type), &query.selector);
     let stacktraces = head.symbols.read().stacks.len();
-    let reader = Reader::new(query);
+    let reader = Reader::new(head, Bounds::new(query.range), keep);
+    let spans = spans(query);
     let add_up = |part: &[Arc<Series>]| {
         let mut found = Found {
             values: Values::dense(stacktraces),
             ..Found::default()
         };
         for series in part {
-            reader.read(series, &mut |row, samples| {
-                found.partition.note(row.partition);
-                found.doc_url.note(samples.header.doc_url);
-                reader.add(samples, &mut found.values);
+            reader.read(series, &mut |row, encoded| {
+                found.profiles += 1;
+                if let Some(samples) = wanted(encoded, spans.as_ref()) {
+                    found.partition.note(row.partition);
+                    found.doc_url.note(samples.header.doc_url);
+                    add(samples, spans.as_ref(), &mut found.values);
+                }
             });
         }
         found
@@ -94,6 +103,7 @@ fn values(head: &Head, query: &MergeQuery) -> Found {
         values: one.values.merge(other.values),
         doc_url: one.doc_url.and(other.doc_url),
         partition: one.partition.and(other.partition),
+        profiles: one.profiles + other.profiles,
     };
     series
         .par_chunks(per_thread)
@@ -103,105 +113,135 @@ fn values(head: &Head, query: &MergeQuery) -> Found {
 }
 
 /// The same, apart for each symbol partition.
-fn by_partition(head: &Head, query: &MergeQuery) -> FxHashMap<u64, Values> {
-    let mut found: FxHashMap<u64, Values> = FxHashMap::default();
-    let reader = Reader::new(query);
+pub(super) fn by_partition(
+    head: &Head,
+    query: &MergeQuery,
+    keep: Option<&Keep<'_>>,
+) -> FxHashMap<u64, Found> {
+    let mut found: FxHashMap<u64, Found> = FxHashMap::default();
+    let reader = Reader::new(head, Bounds::new(query.range), keep);
+    let spans = spans(query);
     for series in matching_series(head, Some(&query.profile_type), &query.selector) {
-        reader.read(&series, &mut |row, samples| {
-            reader.add(samples, found.entry(row.partition).or_default());
+        reader.read(&series, &mut |row, encoded| {
+            let found = found.entry(row.partition).or_default();
+            found.profiles += 1;
+            if let Some(samples) = wanted(encoded, spans.as_ref()) {
+                found.doc_url.note(samples.header.doc_url);
+                add(samples, spans.as_ref(), &mut found.values);
+            }
         });
     }
     found
 }
 
-/// Picks rows and samples.
-struct Reader {
-    bounds: Bounds,
-    spans: Option<FxHashSet<u64>>,
+fn spans(query: &MergeQuery) -> Option<FxHashSet<u64>> {
+    let spans = query.spans.as_ref()?;
+    Some(spans.iter().copied().collect())
 }
 
-impl Reader {
-    fn new(query: &MergeQuery) -> Self {
-        Self {
-            bounds: Bounds::new(query.range),
-            spans: query
-                .spans
-                .as_ref()
-                .map(|spans| spans.iter().copied().collect()),
-        }
-    }
+/// The samples of a profile, unless none of them can be wanted.
+fn wanted<'a>(encoded: &'a [u8], spans: Option<&FxHashSet<u64>>) -> Option<Samples<'a>> {
+    Samples::decode(encoded).filter(|samples| spans.is_none() || samples.has_spans())
+}
 
-    fn read(&self, series: &Series, each: &mut dyn FnMut(&ChunkRow, Samples<'_>)) {
-        if !series
-            .times()
-            .is_some_and(|times| self.bounds.overlap(times))
-        {
-            return;
+fn add(samples: Samples<'_>, spans: Option<&FxHashSet<u64>>, values: &mut Values) {
+    match spans {
+        None => {
+            samples.for_each(|stacktrace, value| values.add(stacktrace, value));
         }
-        series.for_each(|row, encoded| {
-            if self.bounds.contain(row.time_ns)
-                && let Some(samples) = Samples::decode(encoded)
-                && (self.spans.is_none() || samples.has_spans())
-            {
-                each(row, samples);
-            }
-        });
-    }
-
-    fn add(&self, samples: Samples<'_>, values: &mut Values) {
-        match &self.spans {
-            None => {
-                samples.for_each(|stacktrace, value| values.add(stacktrace, value));
-            }
-            Some(spans) => {
-                for sample in samples.to_vec().into_iter().flatten() {
-                    if spans.contains(&sample.span_id) {
-                        values.add(sample.stacktrace, sample.value);
-                    }
+        Some(spans) => {
+            for sample in samples.to_vec().into_iter().flatten() {
+                if spans.contains(&sample.span_id) {
+                    values.add(sample.stacktrace, sample.value);
                 }
             }
         }
     }
 }
 
-/// Adds the totals of matching profiles.
-pub(super) fn totals(head: &Head, totals: &mut Totals<'_>) {
+/// Picks rows: by time, and by key if only some count.
+struct Reader<'a> {
+    head: &'a Head,
+    bounds: Bounds,
+    keep: Option<&'a Keep<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(head: &'a Head, bounds: Bounds, keep: Option<&'a Keep<'a>>) -> Self {
+        Self { head, bounds, keep }
+    }
+
+    /// Calls `each` with every row of a series that counts, and its encoded samples.
+    fn read(&self, series: &Series, each: &mut dyn FnMut(&ChunkRow, &[u8])) {
+        let times = series.times();
+        if !times.is_some_and(|times| self.bounds.overlap(times)) {
+            return;
+        }
+        let Some(keep) = self.keep else {
+            return self.in_bounds(series, each);
+        };
+        let fingerprint = series.labels.fingerprint().get();
+        self.in_bounds(series, &mut |row, encoded| {
+            if keep.take(self.key(fingerprint, row, encoded)) {
+                each(row, encoded);
+            }
+        });
+    }
+
+    fn in_bounds(&self, series: &Series, each: &mut dyn FnMut(&ChunkRow, &[u8])) {
+        series.for_each(|row, encoded| {
+            if self.bounds.contain(row.time_ns) {
+                each(row, encoded);
+            }
+        });
+    }
+
+    fn key(&self, fingerprint: u64, row: &ChunkRow, encoded: &[u8]) -> u64 {
+        keys::of_head_row(fingerprint, row, || {
+            content::of_samples(&self.head.symbols.read(), encoded)
+        })
+    }
+}
+
+/// Calls `each` with the key and the time in ns of every matching profile.
+pub(super) fn keys(head: &Head, query: &AnalyzeQuery, each: &mut dyn FnMut(u64, i64)) {
+    let reader = Reader::new(head, Bounds::new(query.range), None);
+    for series in matching_series(head, query.profile_type.as_ref(), &query.selector) {
+        let fingerprint = series.labels.fingerprint().get();
+        reader.read(&series, &mut |row, encoded| {
+            each(reader.key(fingerprint, row, encoded), row.time_ns);
+        });
+    }
+}
+
+/// Adds the totals of matching profiles; returns how many these are.
+pub(super) fn totals(head: &Head, totals: &mut Totals<'_>, keep: Option<&Keep<'_>>) -> u64 {
     let query = totals.query;
     let below = match query.call_site.as_slice() {
         [] => None,
         functions => {
             let symbols = head.symbols.read();
-            let Some(site) = CallSite::find(&*symbols, functions) else {
-                return;
-            };
-            let calls = symbols.stacks.calls();
-            Some(
-                calls
-                    .iter()
-                    .map(|&call| site.keeps(call))
-                    .collect::<Vec<_>>(),
-            )
+            let site = CallSite::find(&*symbols, functions);
+            let calls = symbols.stacks.calls().iter();
+            let below = |call: &u32| site.as_ref().is_some_and(|site| site.keeps(*call));
+            Some(calls.map(below).collect::<Vec<_>>())
         }
     };
+    let reader = Reader::new(head, totals.bounds, keep);
+    let mut profiles = 0;
     for series in matching_series(head, Some(&query.profile_type), &query.selector) {
-        if !series
-            .times()
-            .is_some_and(|times| totals.bounds.overlap(times))
-        {
-            continue;
-        }
         let mut found: Vec<(i64, u64)> = Vec::new();
-        series.for_each(|row, encoded| {
-            if totals.bounds.contain(row.time_ns) {
-                let total = match &below {
-                    None => row.total,
-                    Some(below) => total_below(encoded, below),
-                };
-                found.push((row.time_ns, total));
-            }
+        reader.read(&series, &mut |row, encoded| {
+            let total = match &below {
+                None => row.total,
+                Some(below) => total_below(encoded, below),
+            };
+            found.push((row.time_ns, total));
         });
+        profiles += found.len() as u64;
         totals.add(&series.labels, &found);
     }
+    profiles
 }
 
 fn total_below(encoded: &[u8], below: &[bool]) -> u64 {
@@ -216,22 +256,27 @@ fn total_below(encoded: &[u8], below: &[bool]) -> u64 {
     total
 }
 
-/// How much a query would read.
-pub(super) fn analyze(head: &Head, query: &AnalyzeQuery) -> Analysis {
-    let bounds = Bounds::new(query.range);
+/// How much a query would read, and the fingerprints of the series, which are not counted yet.
+pub(super) fn analyze(
+    head: &Head,
+    query: &AnalyzeQuery,
+    keep: Option<&Keep<'_>>,
+) -> (Analysis, Vec<u64>) {
+    let reader = Reader::new(head, Bounds::new(query.range), keep);
     let mut analysis = Analysis::default();
+    let mut fingerprints = Vec::new();
     for series in matching_series(head, query.profile_type.as_ref(), &query.selector) {
         let before = analysis.profiles;
-        series.for_each(|row, encoded| {
-            if bounds.contain(row.time_ns) {
-                analysis.profiles += 1;
-                analysis.samples += u64::from(row.samples);
-                analysis.bytes += (encoded.len() + size_of::<ChunkRow>()) as u64;
-            }
+        reader.read(&series, &mut |row, encoded| {
+            analysis.profiles += 1;
+            analysis.samples += u64::from(row.samples);
+            analysis.bytes += (encoded.len() + size_of::<ChunkRow>()) as u64;
         });
-        analysis.series += u64::from(analysis.profiles > before);
+        if analysis.profiles > before {
+            fingerprints.push(series.labels.fingerprint().get());
+        }
     }
-    analysis
+    (analysis, fingerprints)
 }
 
 /// Labels of the series that any of the selectors matches and that have a profile in the range.

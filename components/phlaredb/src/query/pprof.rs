@@ -1,5 +1,6 @@
 //! One pprof of many profiles (api.md 8.6).
 
+mod parts;
 mod tables;
 
 use phlare_model::query::{GoPgo, MergeQuery};
@@ -10,6 +11,8 @@ use super::calls::{self, CallSite};
 use super::symbols::SymbolTables;
 use super::values::Values;
 use crate::symbols::{LocationId, StacktraceId};
+pub(super) use parts::Parts;
+pub use parts::{PprofMerge, PprofParts};
 use tables::Tables;
 
 /// The function that stands for frames cut at the limit of nodes.

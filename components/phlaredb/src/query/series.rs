@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phlare_model::labels::Labels;
-use phlare_model::query::{Aggregation, SeriesQuery, TimeRange, TimeSeries};
+use phlare_model::query::{Aggregation, SeriesQuery, TimeSeries};
 
 use super::Bounds;
 
@@ -12,6 +12,39 @@ use super::Bounds;
 struct Step {
     sum: f64,
     count: u64,
+}
+
+/// What one store knows of one series of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesPart {
+    /// The group's labels.
+    pub labels: Labels,
+    /// Steps with a profile, ascending.
+    pub steps: Vec<StepPart>,
+}
+
+/// What one store knows of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepPart {
+    /// Time of the step in ms.
+    pub time_ms: i64,
+    /// Sum of the totals.
+    pub sum: f64,
+    /// Number of profiles with a total.
+    pub count: u64,
+}
+
+/// The answer that several stores make together: what one view would say that holds all that they counted.
+#[must_use]
+pub fn merge_series(
+    query: &SeriesQuery,
+    parts: impl IntoIterator<Item = SeriesPart>,
+) -> Vec<TimeSeries> {
+    let mut totals = Totals::new(query);
+    for part in parts {
+        totals.add_part(part);
+    }
+    totals.finish()
 }
 
 /// Totals of profiles, grouped by labels and step, whatever they come from.
@@ -25,14 +58,9 @@ pub(super) struct Totals<'a> {
 
 impl<'a> Totals<'a> {
     pub(super) fn new(query: &'a SeriesQuery) -> Self {
-        let TimeRange { start_ms, end_ms } = query.range;
-        // A point covers (t − step, t]: the first one begins a step before the range.
-        let start_ms = start_ms
-            .saturating_sub(query.step_ms.max(1))
-            .saturating_add(1);
         Self {
             query,
-            bounds: Bounds::new(TimeRange { start_ms, end_ms }),
+            bounds: Bounds::new(query.times()),
             groups: BTreeMap::new(),
         }
     }
@@ -54,6 +82,37 @@ impl<'a> Totals<'a> {
             let step = steps.entry(at).or_default();
             step.sum += total as f64;
             step.count += 1;
+        }
+    }
+
+    /// What one store adds up, so that several can be.
+    pub(super) fn into_parts(self) -> Vec<SeriesPart> {
+        let groups = self.groups.into_iter();
+        let part = |(labels, steps): (Labels, BTreeMap<i64, Step>)| SeriesPart {
+            labels,
+            steps: steps
+                .into_iter()
+                .map(|(time_ms, Step { sum, count })| StepPart {
+                    time_ms,
+                    sum,
+                    count,
+                })
+                .collect(),
+        };
+        groups.map(part).collect()
+    }
+
+    fn add_part(&mut self, part: SeriesPart) {
+        let steps = self.groups.entry(part.labels).or_default();
+        for StepPart {
+            time_ms,
+            sum,
+            count,
+        } in part.steps
+        {
+            let step = steps.entry(time_ms).or_default();
+            step.sum += sum;
+            step.count = step.count.saturating_add(count);
         }
     }
 

@@ -4,5 +4,6 @@
 mod answers;
 mod cut;
 mod limits;
+mod parts;
 mod recovery;
 mod support;
