@@ -48,6 +48,11 @@ pub mod phlare {
             package!("phlare.ingest.v1");
         }
     }
+    pub mod store {
+        pub mod v1 {
+            package!("phlare.store.v1");
+        }
+    }
 }
 
 pub mod push {

@@ -7,7 +7,7 @@ use phlare_model::time::duration;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the querier.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[group(skip)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -16,4 +16,34 @@ pub struct Config {
     #[arg(long = "querier.query-store-after", value_name = "DURATION", value_parser = duration::parse)]
     #[serde(with = "duration")]
     pub query_store_after: Duration,
+
+    /// In a fleet: most profiles that a query may match in one store. Each costs 8 bytes in both.
+    #[arg(long = "querier.max-profile-keys", value_name = "COUNT")]
+    pub max_profile_keys: usize,
+
+    /// In a fleet: a store that has not answered after this is not waited for if others have the same profiles.
+    #[arg(long = "querier.store-hedge-after", value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub store_hedge_after: Duration,
+
+    /// In a fleet: how long a store may take for one call.
+    #[arg(long = "querier.store-timeout", value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub store_timeout: Duration,
+
+    /// In a fleet: largest answer of one store.
+    #[arg(long = "querier.store-max-message-bytes", value_name = "BYTES")]
+    pub store_max_message_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            query_store_after: Duration::ZERO,
+            max_profile_keys: 16 << 20,
+            store_hedge_after: Duration::from_secs(1),
+            store_timeout: Duration::from_secs(60),
+            store_max_message_bytes: 512 << 20,
+        }
+    }
 }

@@ -5,9 +5,18 @@
 //! meaning is the database's.
 
 mod config;
+mod local;
 mod metrics;
 mod querier;
+mod remote;
+mod service;
+mod store;
+mod wire;
 
 pub use config::Config;
+pub use local::LocalStore;
 pub use metrics::Metrics;
 pub use querier::{Querier, Source};
+pub use remote::{RemoteStore, Remotes};
+pub use service::serve;
+pub use store::{EncodedTree, ListedBlock, Reply, Share, Store};

@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use phlare_block::BlockId;
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
-use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_model::{ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
 use phlare_phlaredb::View;
 use phlare_proto::google::v1::Profile;
 use phlare_server::{Offload, Status};
 use tracing::instrument;
 
 use crate::metrics::Metrics;
+use crate::store::{ListedBlock, Share};
 
 /// Where profiles are.
 pub trait Source: Send + Sync {
@@ -23,6 +25,56 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Unavailable` while that is not known, for example while logs are read back: an answer would have a gap.
     fn view(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status>;
+
+    /// These blocks of a tenant, whatever else there is, and whether they are superseded or not.
+    ///
+    /// # Errors
+    /// As [`Self::view`]; `Unavailable` if one is not there.
+    fn blocks(&self, tenant: &TenantId, ids: &[BlockId]) -> Result<View, Status> {
+        let view = self.view(tenant, None)?.only(ids);
+        let absent = |id: &&BlockId| view.blocks().iter().all(|block| block.id() != **id);
+        match ids.iter().find(absent) {
+            None => Ok(view),
+            Some(id) => Err(Status::new(
+                ErrorKind::Unavailable,
+                format!("block {id} of tenant {tenant} is not here"),
+            )),
+        }
+    }
+
+    /// The blocks of the bucket that may have profiles of a range; superseded ones are left out.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    fn listed(
+        &self,
+        tenant: &TenantId,
+        range: Option<TimeRange>,
+    ) -> Result<Vec<ListedBlock>, Status> {
+        let view = self.view(tenant, range)?;
+        let blocks = view.blocks().iter();
+        Ok(blocks
+            .map(|block| ListedBlock::from(block.meta()))
+            .collect())
+    }
+}
+
+/// What of a tenant's profiles an answer is made from.
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    /// All that may be in a range.
+    In(Option<TimeRange>),
+    /// Those in these blocks.
+    Blocks(Vec<BlockId>),
+}
+
+impl Which {
+    pub(crate) fn of(share: Share<'_>, range: Option<TimeRange>) -> Self {
+        match share.blocks {
+            Some(ids) => Self::Blocks(ids.to_vec()),
+            None => Self::In(range),
+        }
+    }
 }
 
 /// Answers queries. A tenant without data gets the answers of an empty view.
@@ -73,7 +125,7 @@ impl Querier {
         tenant: &TenantId,
         query: MetadataQuery,
     ) -> Result<Vec<String>, Status> {
-        self.ask("label_names", tenant, query.range, move |view| {
+        self.ask("label_names", tenant, Which::In(query.range), move |view| {
             view.label_names(&query)
         })
         .await
@@ -90,9 +142,12 @@ impl Querier {
         name: String,
         query: MetadataQuery,
     ) -> Result<Vec<String>, Status> {
-        self.ask("label_values", tenant, query.range, move |view| {
-            view.label_values(&name, &query)
-        })
+        self.ask(
+            "label_values",
+            tenant,
+            Which::In(query.range),
+            move |view| view.label_values(&name, &query),
+        )
         .await
     }
 
@@ -107,7 +162,7 @@ impl Querier {
         names: Vec<String>,
         query: MetadataQuery,
     ) -> Result<Vec<Labels>, Status> {
-        self.ask("series", tenant, query.range, move |view| {
+        self.ask("series", tenant, Which::In(query.range), move |view| {
             view.series(&names, &query)
         })
         .await
@@ -119,9 +174,12 @@ impl Querier {
     /// As [`Self::label_names`].
     #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_tree(&self, tenant: &TenantId, query: MergeQuery) -> Result<Tree, Status> {
-        self.ask("select_tree", tenant, Some(query.range), move |view| {
-            view.select_tree(&query)
-        })
+        self.ask(
+            "select_tree",
+            tenant,
+            Which::In(Some(query.range)),
+            move |view| view.select_tree(&query),
+        )
         .await
     }
 
@@ -135,9 +193,12 @@ impl Querier {
         tenant: &TenantId,
         query: MergeQuery,
     ) -> Result<Profile, Status> {
-        self.ask("select_pprof", tenant, Some(query.range), move |view| {
-            view.select_pprof(&query)
-        })
+        self.ask(
+            "select_pprof",
+            tenant,
+            Which::In(Some(query.range)),
+            move |view| view.select_pprof(&query),
+        )
         .await
     }
 
@@ -154,7 +215,7 @@ impl Querier {
         self.ask(
             "select_series",
             tenant,
-            Some(covered(&query)),
+            Which::In(Some(query.times())),
             move |view| view.select_series(&query),
         )
         .await
@@ -170,9 +231,12 @@ impl Querier {
         tenant: &TenantId,
         query: AnalyzeQuery,
     ) -> Result<Analysis, Status> {
-        self.ask("analyze", tenant, Some(query.range), move |view| {
-            view.analyze(&query)
-        })
+        self.ask(
+            "analyze",
+            tenant,
+            Which::In(Some(query.range)),
+            move |view| view.analyze(&query),
+        )
         .await
     }
 
@@ -181,21 +245,29 @@ impl Querier {
     /// # Errors
     /// Those of [`Source::view`].
     pub fn stats(&self, tenant: &TenantId) -> Result<ProfileStats, Status> {
-        let times = self.source.view(tenant, None)?.times_ms();
-        Ok(ProfileStats {
-            times: times.map(|(start_ms, end_ms)| TimeRange { start_ms, end_ms }),
-        })
+        Ok(times_of(&self.view(tenant, &Which::In(None))?))
     }
 
-    async fn ask<T: Default + Send + 'static>(
+    pub(crate) fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
+    pub(crate) fn view(&self, tenant: &TenantId, which: &Which) -> Result<View, Status> {
+        match which {
+            Which::In(range) => self.source.view(tenant, *range),
+            Which::Blocks(ids) => self.source.blocks(tenant, ids),
+        }
+    }
+
+    pub(crate) async fn ask<T: Default + Send + 'static>(
         &self,
         operation: &'static str,
         tenant: &TenantId,
-        range: Option<TimeRange>,
+        which: Which,
         work: impl FnOnce(&View) -> Result<T, phlare_phlaredb::Error> + Send + 'static,
     ) -> Result<T, Status> {
         let begun = Instant::now();
-        let view = self.source.view(tenant, range)?;
+        let view = self.view(tenant, &which)?;
         if view.is_empty() {
             return Ok(T::default());
         }
@@ -210,11 +282,10 @@ impl Querier {
     }
 }
 
-/// Times of the profiles that count: a point at `t` covers the step before it.
-fn covered(query: &SeriesQuery) -> TimeRange {
-    TimeRange {
-        start_ms: query.range.start_ms.saturating_sub(query.step_ms),
-        end_ms: query.range.end_ms,
+pub(crate) fn times_of(view: &View) -> ProfileStats {
+    let times = view.times_ms();
+    ProfileStats {
+        times: times.map(|(start_ms, end_ms)| TimeRange { start_ms, end_ms }),
     }
 }
 
