@@ -3,8 +3,12 @@
 //! Knows nothing of the public API, of limits, of rendering or of how a request came here: a query is
 //! typed and checked when it arrives. It decides where a query is computed, not what it means; the
 //! meaning is the database's.
+//!
+//! [`Querier`] answers from what this process holds. In a fleet, [`serve`] lets other processes ask for parts of answers,
+//! and [`Fleet`] puts the parts of many together.
 
 mod config;
+mod fleet;
 mod local;
 mod metrics;
 mod querier;
@@ -14,6 +18,7 @@ mod store;
 mod wire;
 
 pub use config::Config;
+pub use fleet::{Asked, Fleet, RingStores, Stores};
 pub use local::LocalStore;
 pub use metrics::Metrics;
 pub use querier::{Querier, Source};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
@@ -15,6 +16,10 @@ const BUCKETS: [f64; 14] = [
 #[derive(Clone, Debug)]
 pub struct Metrics {
     durations: Family<Operation, Histogram, fn() -> Histogram>,
+    calls: Family<Operation, Counter>,
+    failures: Family<Operation, Counter>,
+    keys: Family<Operation, Counter>,
+    repeats: Family<Operation, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,13 +37,63 @@ impl Metrics {
             Unit::Seconds,
             metrics.durations.clone(),
         );
+        let counters = [
+            (
+                "phlare_querier_store_calls",
+                "Calls to stores of the fleet",
+                &metrics.calls,
+            ),
+            (
+                "phlare_querier_store_call_failures",
+                "Calls to stores of the fleet that failed",
+                &metrics.failures,
+            ),
+            (
+                "phlare_querier_profile_keys",
+                "Keys by which stores of the fleet said which profiles they have",
+                &metrics.keys,
+            ),
+            (
+                "phlare_querier_query_repeats",
+                "Queries begun anew because stores failed or lost profiles meanwhile",
+                &metrics.repeats,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
         metrics
     }
 
     fn new() -> Self {
         Self {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            calls: Family::default(),
+            failures: Family::default(),
+            keys: Family::default(),
+            repeats: Family::default(),
         }
+    }
+
+    /// A store of the fleet was called.
+    pub(crate) fn called(&self, operation: &'static str) {
+        self.calls.get_or_create(&Operation { operation }).inc();
+    }
+
+    /// It failed.
+    pub(crate) fn call_failed(&self, operation: &'static str) {
+        self.failures.get_or_create(&Operation { operation }).inc();
+    }
+
+    /// Stores said the keys of so many profiles.
+    pub(crate) fn exchanged(&self, operation: &'static str, keys: u64) {
+        let counter = self.keys.get_or_create(&Operation { operation });
+        counter.inc_by(keys);
+    }
+
+    /// A query is begun anew.
+    pub(crate) fn repeated(&self, operation: &'static str) {
+        self.repeats.get_or_create(&Operation { operation }).inc();
     }
 
     pub(crate) fn answered(&self, operation: &'static str, after: Duration) {

@@ -13,7 +13,7 @@ use phlare_model::{ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange};
 use phlare_phlaredb::{AnalysisPart, Counted, FoundKeys, PprofParts, SeriesPart};
 use phlare_proto::phlare::store::v1 as proto;
 use phlare_proto::phlare::store::v1::store_service_client::StoreServiceClient;
-use phlare_ring::{Instance, InstanceId};
+use phlare_ring::{Instance, InstanceId, Ring};
 use phlare_server::Status;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -346,8 +346,11 @@ impl Remotes {
         Ok(store)
     }
 
-    /// Drops the connections of instances that are gone.
-    pub fn retain(&self, is_member: impl Fn(&InstanceId) -> bool) {
-        self.known.lock().retain(|id, _| is_member(id));
+    /// Drops the connections of instances that are not in a ring any more.
+    pub fn retain(&self, ring: &Ring) {
+        let mut known = self.known.lock();
+        if known.len() > ring.instances().len() {
+            known.retain(|id, _| ring.instance(id).is_some());
+        }
     }
 }

@@ -54,8 +54,8 @@ impl View {
             head::keys(head, query, &mut note);
         }
         let selector = head::with_profile_type(query.profile_type.as_ref(), &query.selector);
-        let mut plans = self.found(&selector, Bounds::new(query.range), true)?;
-        super::duplicates::remove(&mut plans)?;
+        // Rows with one id have one key; comparing samples as well would read them all.
+        let plans = self.found(&selector, Bounds::new(query.range), true)?;
         let of_plan = |plan: &Plan| {
             let groups = plan.groups.iter().map(|group| keys::of_group(plan, group));
             groups.collect::<Result<Vec<_>, _>>()
