@@ -69,9 +69,9 @@ impl Source {
         Ok(index)
     }
 
-    /// The error for a row that does not fit to the rest of the block.
+    /// The error for a row that does not fit to the rest of the block, with the place of its page.
     pub(super) fn bad_row(&self, row: u64, problem: &str) -> CompactError {
-        self.bad_rows(format!("row {row} {problem}"))
+        CompactError::input(self.id())(self.profiles.bad_row(row, problem))
     }
 
     /// As [`Self::bad_row`], if it isn't known which row it is.

@@ -4,4 +4,5 @@
 mod cleaning;
 mod crash;
 mod merging;
+mod rewritten;
 mod support;
