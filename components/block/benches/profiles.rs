@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use phlare_block::profiles::{Columns, Layout, Options, Profiles, ProfilesWriter, Row, Written};
+use phlare_block::profiles::{
+    Columns, Headers, Layout, Options, Profiles, ProfilesWriter, Row, Written,
+};
 use phlare_block::{LocalFiles, MemoryFiles};
 
 /// A row that owns its samples.
@@ -227,7 +229,10 @@ fn profiles(c: &mut Criterion) {
             });
             group.bench_function(format!("one series, {variant}"), |b| {
                 b.iter(|| {
-                    let headers = table.headers_for(0, &[30]).unwrap();
+                    let pages = table
+                        .header_pages(0, &[30], &(i64::MIN..=i64::MAX))
+                        .unwrap();
+                    let headers = Headers::join(&table.headers_of(0, &pages).unwrap());
                     let rows = headers.rows_at(headers.find(30, i64::MIN..=i64::MAX));
                     let mut samples = 0;
                     table

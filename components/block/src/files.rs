@@ -41,10 +41,36 @@ pub trait Files: Send + Sync + fmt::Debug {
         Ok(parts.into_iter().next().unwrap_or_default())
     }
 
+    /// Whether several reads at once take less time than one after another, as over a network.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// How messages name a file.
     fn name(&self, file: &str) -> String {
         format!("{}/{file}", self.location())
     }
+}
+
+/// Does two things that read files: side by side if the files are far away.
+pub fn both<A: Send, B>(
+    files: &dyn Files,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> (A, B) {
+    if !files.is_far() {
+        return (one(), other());
+    }
+    // Not a pool of threads for computing: one that waits for a piece of a block must not begin other work meanwhile,
+    // which may wait for the same piece.
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        match one.join() {
+            Ok(one) => (one, other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// A block in a directory.

@@ -24,7 +24,7 @@ pub mod tsdb;
 mod verify;
 
 pub use error::Error;
-pub use files::{Files, LocalFiles, MemoryFiles};
+pub use files::{Files, LocalFiles, MemoryFiles, both};
 pub use id::{BlockId, BlockIdError, BlockIds};
 pub use meta::Meta;
 pub use table::{ColumnOutline, TableOutline};

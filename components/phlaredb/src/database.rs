@@ -215,6 +215,7 @@ impl Database {
             view: RwLock::new(View {
                 heads: vec![head],
                 blocks: found.blocks,
+                ..View::default()
             }),
             writer: Mutex::new(writer),
             frozen: Mutex::new(None),

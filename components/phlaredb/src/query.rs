@@ -28,7 +28,7 @@ use phlare_model::tree::Tree;
 use phlare_proto::google::v1::Profile;
 use rayon::prelude::*;
 
-use crate::block::Block;
+use crate::block::{Block, BytesRead, StoredBlock};
 use crate::error::Error;
 use crate::head::Head;
 use block::Plan;
@@ -49,22 +49,35 @@ pub struct View {
     pub(crate) heads: Vec<Arc<Head>>,
     /// In any order.
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Others, which are opened by a query that may need them.
+    pub(crate) listed: Vec<StoredBlock>,
+    pub(crate) read: Option<BytesRead>,
 }
 
 impl View {
     /// Whether nothing is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty() && self.blocks.is_empty()
+        self.heads.is_empty() && !self.has_blocks()
     }
 
     /// Whether answers need files.
     #[must_use]
     pub fn has_blocks(&self) -> bool {
-        !self.blocks.is_empty()
+        !self.blocks.is_empty() || !self.listed.is_empty()
     }
 
-    /// Its blocks.
+    /// The same; what its blocks read from now on is added to `read`. For one query.
+    #[must_use]
+    pub fn counting(mut self, read: &BytesRead) -> Self {
+        for block in &mut self.blocks {
+            *block = Arc::new(block.counting(read));
+        }
+        self.read = Some(read.clone());
+        self
+    }
+
+    /// Its blocks that are open.
     #[must_use]
     pub fn blocks(&self) -> &[Arc<Block>] {
         &self.blocks
@@ -75,6 +88,8 @@ impl View {
     pub fn within(mut self, range: TimeRange) -> Self {
         let overlaps = |block: &Arc<Block>| block.meta().overlaps(range.start_ms, range.end_ms);
         self.blocks.retain(overlaps);
+        let (start_ms, end_ms) = (range.start_ms, range.end_ms);
+        self.listed.retain(|block| block.overlaps(start_ms, end_ms));
         self
     }
 
@@ -83,6 +98,7 @@ impl View {
     pub fn only(mut self, ids: &[BlockId]) -> Self {
         self.heads.clear();
         self.blocks.retain(|block| ids.contains(&block.id()));
+        self.listed.retain(|block| ids.contains(&block.id()));
         self
     }
 
@@ -99,6 +115,55 @@ impl View {
         let replaced = superseded(self.blocks.iter().map(|block| block.meta()));
         self.blocks.retain(|block| !replaced.contains(&block.id()));
         self
+    }
+
+    /// As [`Self::with_blocks`], for blocks that need not be open.
+    #[must_use]
+    pub fn with_stored(self, stored: Vec<StoredBlock>) -> Self {
+        let mut open = Vec::new();
+        let mut listed = Vec::new();
+        for block in stored {
+            match block {
+                StoredBlock::Open(block) => open.push(block),
+                StoredBlock::Listed(_) => listed.push(block),
+            }
+        }
+        let known: HashSet<_> = self.blocks.iter().map(|block| block.id()).collect();
+        listed.retain(|block| !known.contains(&block.id()));
+        let mut view = self.with_blocks(open);
+        view.listed.extend(listed);
+        view
+    }
+
+    /// Blocks that may have profiles between two times in ns, each profile in one of them. Opens those that are not.
+    fn opened(&self, bounds: Option<Bounds>) -> Result<Vec<Arc<Block>>, Error> {
+        let wanted = |(min_ms, max_ms): (i64, i64)| {
+            let first_ns = min_ms.saturating_mul(1_000_000);
+            let last_ns = max_ms.saturating_mul(1_000_000).saturating_add(999_999);
+            bounds.is_none_or(|bounds| bounds.overlap((first_ns, last_ns)))
+        };
+        let times = |block: &Arc<Block>| (block.meta().min_ms, block.meta().max_ms);
+        let mut blocks: Vec<_> = self.blocks.iter().map(Arc::clone).collect();
+        blocks.retain(|block| wanted(times(block)));
+        let open = |block: &StoredBlock| match block {
+            StoredBlock::Open(block) => Ok(Some(Arc::clone(block))),
+            StoredBlock::Listed(block) => block.open(),
+        };
+        let listed = self.listed.par_iter();
+        let listed: Vec<Arc<Block>> = listed
+            .filter(|block| wanted(block.times_ms()))
+            .filter_map(|block| open(block).transpose())
+            .collect::<Result<_, _>>()?;
+        if listed.is_empty() {
+            return Ok(blocks);
+        }
+        blocks.extend(listed.into_iter().map(|block| match &self.read {
+            Some(read) => Arc::new(block.counting(read)),
+            None => block,
+        }));
+        let replaced = superseded(blocks.iter().map(|block| block.meta()));
+        blocks.retain(|block| !replaced.contains(&block.id()));
+        Ok(blocks)
     }
 
     /// The call tree of all matching profiles. With a limit of nodes, the tree of each symbol partition is cut before
@@ -150,7 +215,8 @@ impl View {
             head::totals(head, &mut totals, None);
         }
         let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
-        let plans = self.planned(&selector, totals.bounds)?;
+        let need = Need::of_totals(&query.call_site);
+        let plans = self.planned(&selector, totals.bounds, need)?;
         let found = Self::read(&plans, |plan| block::totals(plan, &query.call_site))?;
         for series in found.iter().flatten() {
             series.add_to(&mut totals);
@@ -219,17 +285,16 @@ impl View {
         let blocks = self.blocks.iter().map(|block| block.meta());
         heads
             .chain(blocks.map(|meta| (meta.min_ms, meta.max_ms)))
+            .chain(self.listed.iter().map(StoredBlock::times_ms))
             .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 
     fn label_sets(&self, query: &MetadataQuery) -> Result<Vec<Labels>, Error> {
         let heads = self.heads.iter();
         let mut sets: Vec<_> = heads.flat_map(|head| head::labels(head, query)).collect();
-        let blocks = self.blocks.par_iter().filter(|block| {
-            let range = query.range;
-            range.is_none_or(|range| block.meta().overlaps(range.start_ms, range.end_ms))
-        });
+        let blocks = self.opened(query.range.map(Bounds::new))?;
         let found: Vec<Vec<Labels>> = blocks
+            .par_iter()
             .map(|block| readable(block, block::labels(block, query)))
             .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?;
@@ -239,12 +304,12 @@ impl View {
 
     fn plans(&self, query: &MergeQuery) -> Result<Vec<Plan>, Error> {
         let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
-        self.planned(&selector, Bounds::new(query.range))
+        self.planned(&selector, Bounds::new(query.range), Need::Samples)
     }
 
     /// The rows of all blocks, each profile once.
-    fn planned(&self, selector: &Selector, bounds: Bounds) -> Result<Vec<Plan>, Error> {
-        let mut plans = self.found(selector, bounds, false)?;
+    fn planned(&self, selector: &Selector, bounds: Bounds, need: Need) -> Result<Vec<Plan>, Error> {
+        let mut plans = self.found(selector, bounds, need, false)?;
         duplicates::remove(&mut plans)?;
         Ok(plans)
     }
@@ -254,22 +319,17 @@ impl View {
         &self,
         selector: &Selector,
         bounds: Bounds,
+        need: Need,
         only_sound: bool,
     ) -> Result<Vec<Plan>, Error> {
-        let blocks = self.blocks.par_iter().filter(|block| {
-            if only_sound && block.unreadable().is_some() {
-                return false;
-            }
-            let meta = block.meta();
-            bounds.overlap((
-                meta.min_ms.saturating_mul(1_000_000),
-                meta.max_ms
-                    .saturating_mul(1_000_000)
-                    .saturating_add(999_999),
-            ))
-        });
+        let mut blocks = self.opened(Some(bounds))?;
+        blocks.retain(|block| !only_sound || block.unreadable().is_none());
         let mut plans: Vec<Plan> = blocks
-            .map(|block| readable(block, block::plan(block, selector, bounds)))
+            .par_iter()
+            .map(|block| {
+                let plan = block::plan(block, selector, bounds, need);
+                readable(block, plan)
+            })
             .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?;
         plans.retain(|plan| !plan.is_empty());
@@ -313,6 +373,25 @@ fn merge(whole: &mut Tree, part: Tree) {
         *whole = part;
     } else {
         whole.merge(&part);
+    }
+}
+
+/// What of its rows a query is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// What stands in their headers.
+    Headers,
+    /// Samples, which symbols belong to.
+    Samples,
+}
+
+impl Need {
+    /// What totals are made of: of all samples they stand in the headers.
+    fn of_totals(call_site: &[String]) -> Self {
+        match call_site {
+            [] => Self::Headers,
+            _ => Self::Samples,
+        }
     }
 }
 

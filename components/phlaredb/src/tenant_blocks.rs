@@ -164,12 +164,32 @@ impl TenantBlocks {
     /// # Errors
     /// If the bucket does not give them.
     pub async fn marks(&self) -> Result<Marks, Error> {
+        self.marks_beside(&BTreeMap::new()).await
+    }
+
+    /// As [`Self::marks`], without reading those for deletion whose times are known.
+    ///
+    /// # Errors
+    /// As [`Self::marks`].
+    pub async fn marks_beside(&self, known: &BTreeMap<BlockId, i64>) -> Result<Marks, Error> {
         let markers = self.bucket.list(&self.key(MARKERS)).await?;
-        let read = stream::iter(markers)
+        let mut marks = Marks::default();
+        let prefix = self.key("");
+        let unread = markers.into_iter().filter(|object| {
+            let path = object.key.strip_prefix(&prefix).unwrap_or_default();
+            let id = match Mark::of_global_key(path) {
+                Some((id, Mark::Deletion)) => id,
+                _ => return true,
+            };
+            let time_s = known.get(&id).copied();
+            marks.deletion.extend(time_s.map(|time_s| (id, time_s)));
+            time_s.is_none()
+        });
+        let unread: Vec<Object> = unread.collect();
+        let read = stream::iter(unread)
             .map(|object| self.mark(object))
             .buffer_unordered(MARKERS_AT_ONCE)
             .try_collect::<Vec<_>>();
-        let mut marks = Marks::default();
         for mark in read.await?.into_iter().flatten() {
             match mark {
                 Marker::Deletion(mark) => drop(marks.deletion.insert(mark.id, mark.time_s)),

@@ -66,8 +66,8 @@ pub(crate) struct Chunk {
     pub(crate) values: u64,
     /// Whether some value is not null, as far as the footer says.
     pub(crate) may_have_values: bool,
-    /// Of SeriesIndex: by page, the least and the greatest.
-    pub(crate) bounds: Vec<(u32, u32)>,
+    /// Of SeriesIndex and TimeNanos: by page, the least and the greatest. Empty if the file does not say.
+    pub(crate) bounds: Vec<(i64, i64)>,
 }
 
 impl Footer {
@@ -77,9 +77,11 @@ impl Footer {
         let corrupt = |problem: String| source.corrupt(source.size(), problem);
         let schema = metadata.file_metadata().schema_descr_ptr();
         let leaves = Leaf::of(&schema);
-        let series = leaves.iter().position(|&leaf| leaf == Some(Leaf::Series));
-        let series = series.unwrap_or(usize::MAX);
-        let metadata = tail.with_indexes(source, metadata, series, PageIndexPolicy::Optional)?;
+        let is_bounded = |leaf| matches!(leaf, Some(Leaf::Series | Leaf::Time));
+        let columns =
+            (0..leaves.len()).filter(|&at| leaves.get(at).is_some_and(|&l| is_bounded(l)));
+        let columns: Vec<usize> = columns.collect();
+        let metadata = tail.with_indexes(source, metadata, &columns, PageIndexPolicy::Optional)?;
         let mut first_row = 0u64;
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         check_columns(&schema, &leaves).map_err(|problem| source.unsupported(problem))?;
@@ -126,7 +128,7 @@ impl Footer {
         let pages = |chunk: &Chunk| {
             let location = size_of::<PageLocation>();
             let pages = chunk.pages.capacity().saturating_mul(location);
-            let bounds = chunk.bounds.capacity().saturating_mul(8);
+            let bounds = chunk.bounds.capacity().saturating_mul(16);
             // Statistics and encodings of the chunk.
             pages.saturating_add(bounds).saturating_add(256)
         };
@@ -254,15 +256,15 @@ impl Tail {
         )
     }
 
-    /// Adds the column index of one column, if there is one, and, if they are asked for, the offset indexes of all.
+    /// Adds the column indexes of some columns, if there are such, and, if they are asked for, the offset indexes of all.
     ///
-    /// Column indexes are decoded one by one: those that upstream writes of columns with dictionaries in which all is
+    /// Not of all: column indexes that upstream writes of columns with dictionaries in which all is
     /// null lack their bounds, and decoding fails.
     pub(crate) fn with_indexes(
         &self,
         source: &Source,
         metadata: ParquetMetaData,
-        column: usize,
+        columns: &[usize],
         offsets: PageIndexPolicy,
     ) -> Result<ParquetMetaData, Error> {
         let decoder = ParquetMetaDataPushDecoder::try_new_with_metadata(source.size(), metadata);
@@ -270,7 +272,7 @@ impl Tail {
             .map_err(|error| source.corrupt(source.size(), error.to_string()))?
             .with_column_index_policy(PageIndexPolicy::Optional)
             .with_offset_index_policy(offsets)
-            .with_column_index_mask(ColumnChunkMask::columns([column]));
+            .with_column_index_mask(ColumnChunkMask::columns(columns.iter().copied()));
         self.decode(source, decoder)
     }
 
@@ -384,12 +386,18 @@ fn chunk(
     let nulls = meta.statistics().and_then(|s| s.null_count_opt());
     let bounds = match index {
         Some(ColumnIndexMetaData::INT32(index)) if leaf == Leaf::Series => {
-            let page = |i| Some((*index.min_value(i)? as u32, *index.max_value(i)? as u32));
-            let bounds: Option<Vec<_>> = (0..pages.len()).map(page).collect();
-            bounds.ok_or_else(|| corrupt("its index lacks pages"))?
+            let number = |value: Option<&i32>| value.map(|&series| i64::from(series as u32));
+            let page = |i| Some((number(index.min_value(i))?, number(index.max_value(i))?));
+            (0..pages.len()).map(page).collect()
         }
-        _ => Vec::new(),
+        Some(ColumnIndexMetaData::INT64(index)) if leaf == Leaf::Time => {
+            let page = |i| Some((*index.min_value(i)?, *index.max_value(i)?));
+            (0..pages.len()).map(page).collect()
+        }
+        _ => Some(Vec::new()),
     };
+    let bounds: Option<Vec<_>> = bounds;
+    let bounds = bounds.ok_or_else(|| corrupt("its index lacks pages"))?;
     // What the crate would read from the chunk's own offsets is told to it by page locations; an offset that it does
     // not like makes it panic.
     let meta = meta.clone().into_builder();

@@ -14,6 +14,8 @@ use super::schema::Leaf;
 use super::source::Source;
 use crate::error::Error;
 
+const LEAVES: [Leaf; 4] = [Leaf::Series, Leaf::Time, Leaf::Total, Leaf::Partition];
+
 /// Columns of rows of a row group, as long as one another. 28 bytes a row: worth keeping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -34,6 +36,40 @@ impl Headers {
     #[must_use]
     pub fn len(&self) -> usize {
         self.series.len()
+    }
+
+    /// Parts of one row group, ascending, as one.
+    #[must_use]
+    pub fn join<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut joined = Self::default();
+        for part in parts {
+            for range in &part.rows {
+                match joined.rows.last_mut() {
+                    Some(last) if last.end == range.start => last.end = range.end,
+                    _ => joined.rows.push(range.clone()),
+                }
+            }
+            joined.series.extend_from_slice(&part.series);
+            joined.time_ns.extend_from_slice(&part.time_ns);
+            joined.total.extend_from_slice(&part.total);
+            joined.partition.extend_from_slice(&part.partition);
+        }
+        joined
+    }
+
+    /// Where a row of the row group is in these columns; `None` if it is not. O(ranges in
+    /// `rows`).
+    #[must_use]
+    pub fn place(&self, row: u32) -> Option<usize> {
+        let mut before = 0usize;
+        for range in &self.rows {
+            if row < range.end {
+                let at = row.checked_sub(range.start)?;
+                return Some(before.saturating_add(at as usize));
+            }
+            before = before.saturating_add(range.len());
+        }
+        None
     }
 
     /// Whether there are none.
@@ -94,8 +130,7 @@ pub(crate) fn headers(
     group: &Group,
     rows: Vec<Range<u32>>,
 ) -> Result<Headers, Error> {
-    let leaves = [Leaf::Series, Leaf::Time, Leaf::Total, Leaf::Partition];
-    let fetched = fetch(source, group, &leaves, &rows)?;
+    let fetched = fetch(source, group, &LEAVES, &rows)?;
     decode(source, group, rows, &fetched)
 }
 
@@ -142,22 +177,46 @@ pub(crate) fn flat<T: DataType>(
     Ok(())
 }
 
-/// The rows of pages that may hold one of these series, which ascend.
-pub(crate) fn rows_of(group: &Group, chunk: &Chunk, series: &[u32]) -> Vec<Range<u32>> {
-    let mut rows: Vec<Range<u32>> = Vec::new();
-    for page in 0..chunk.pages.len() {
-        let may_hold = chunk.bounds.get(page).is_none_or(|&(min, max)| {
-            let first = series.partition_point(|&s| s < min);
-            series.get(first).is_some_and(|&s| s <= max)
+/// Pages of the column of series that may hold rows of one of these series, which ascend, in a time range.
+pub(crate) fn pages_of(group: &Group, series: &[u32], time_ns: &RangeInclusive<i64>) -> Vec<usize> {
+    let Some(chunk) = group.chunk(Leaf::Series) else {
+        return Vec::new();
+    };
+    let times = group.chunk(Leaf::Time);
+    let may_hold = |&page: &usize| {
+        let has_series = chunk.bounds.get(page).is_none_or(|&(min, max)| {
+            let first = series.partition_point(|&s| i64::from(s) < min);
+            series.get(first).is_some_and(|&s| i64::from(s) <= max)
         });
-        let range = chunk.page_rows(page, group.rows);
-        match rows.last_mut() {
-            _ if !may_hold => {}
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => rows.push(range),
-        }
-    }
-    rows
+        let rows = chunk.page_rows(page, group.rows);
+        has_series && times.is_none_or(|times| may_be_in(times, &rows, time_ns))
+    };
+    (0..chunk.pages.len()).filter(may_hold).collect()
+}
+
+/// Whether one of these rows may have its time in a range.
+fn may_be_in(times: &Chunk, rows: &Range<u32>, time_ns: &RangeInclusive<i64>) -> bool {
+    let pages = times.pages_of(std::slice::from_ref(rows));
+    pages.into_iter().any(|page| {
+        let bounds = times.bounds.get(page);
+        bounds.is_none_or(|(min, max)| min <= time_ns.end() && time_ns.start() <= max)
+    })
+}
+
+/// Reads the headers of these pages of the column of series, each apart, with one read of the file.
+pub(crate) fn of_pages(
+    source: &Source,
+    group: &Group,
+    pages: &[usize],
+) -> Result<Vec<Headers>, Error> {
+    let rows_of = |&page: &usize| {
+        let chunk = group.chunk(Leaf::Series);
+        chunk.map_or(0..0, |chunk| chunk.page_rows(page, group.rows))
+    };
+    let rows: Vec<Range<u32>> = pages.iter().map(rows_of).collect();
+    let fetched = fetch(source, group, &LEAVES, &rows)?;
+    let decode = |rows| decode(source, group, std::iter::once(rows).collect(), &fetched);
+    rows.into_iter().map(decode).collect()
 }
 
 /// Totals of these rows, with one read of the file.

@@ -1,7 +1,7 @@
 //! Reads a table.
 
 use std::fmt;
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::details::{self, Details};
@@ -22,7 +22,7 @@ use crate::files::Files;
 /// [`Error::Corrupt`] with the byte of the page at fault, [`Error::Unsupported`].
 pub struct Profiles {
     pub(crate) source: Source,
-    pub(crate) footer: Footer,
+    pub(crate) footer: Arc<Footer>,
 }
 
 impl fmt::Debug for Profiles {
@@ -41,8 +41,17 @@ impl Profiles {
     /// As all methods.
     pub fn open(files: Arc<dyn Files>, file: &str, size: u64) -> Result<Self, Error> {
         let source = Source::new(files, file, size);
-        let footer = Footer::read(&source)?;
+        let footer = Arc::new(Footer::read(&source)?);
         Ok(Self { source, footer })
+    }
+
+    /// The same table, read through other files: what is known of it is shared. Reads nothing.
+    #[must_use]
+    pub fn through(&self, files: Arc<dyn Files>) -> Self {
+        Self {
+            source: self.source.through(files),
+            footer: Arc::clone(&self.footer),
+        }
     }
 
     /// Number of rows.
@@ -121,18 +130,36 @@ impl Profiles {
         headers::headers(&self.source, group, all(group))
     }
 
-    /// The headers of the pages that may hold one of these series, which ascend: at least those of their rows, and
-    /// some around. One read, or none.
+    /// How many pages of headers a row group has. In our tables a page has about 4096 rows; in those of upstream it
+    /// mostly has all. No read.
     ///
     /// # Errors
     /// As all methods.
-    pub fn headers_for(&self, row_group: usize, series: &[u32]) -> Result<Headers, Error> {
-        let group = self.group(row_group)?;
-        let rows = match group.chunk(Leaf::Series) {
-            Some(chunk) => headers::rows_of(group, chunk, series),
-            None => all(group),
-        };
-        headers::headers(&self.source, group, rows)
+    pub fn header_page_count(&self, row_group: usize) -> Result<usize, Error> {
+        let chunk = self.group(row_group)?.chunk(Leaf::Series);
+        Ok(chunk.map_or(0, |chunk| chunk.pages.len()))
+    }
+
+    /// The pages of headers that may hold rows of one of these series, which ascend, in a time range, as the page
+    /// index says. No read.
+    ///
+    /// # Errors
+    /// As all methods.
+    pub fn header_pages(
+        &self,
+        row_group: usize,
+        series: &[u32],
+        time_ns: &RangeInclusive<i64>,
+    ) -> Result<Vec<usize>, Error> {
+        Ok(headers::pages_of(self.group(row_group)?, series, time_ns))
+    }
+
+    /// The headers of pages, which ascend; each apart, to be kept and joined: [`Headers::join`]. One read.
+    ///
+    /// # Errors
+    /// As all methods.
+    pub fn headers_of(&self, row_group: usize, pages: &[usize]) -> Result<Vec<Headers>, Error> {
+        headers::of_pages(&self.source, self.group(row_group)?, pages)
     }
 
     /// Calls `each` for rows of a row group, given as ranges that ascend, until it breaks. One read of all pages that

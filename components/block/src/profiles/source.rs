@@ -12,14 +12,22 @@ use crate::files::Files;
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     files: Arc<dyn Files>,
-    file: String,
+    file: Arc<str>,
     size: u64,
 }
 
 impl Source {
     pub(crate) fn new(files: Arc<dyn Files>, file: &str, size: u64) -> Self {
-        let file = file.to_owned();
+        let file = file.into();
         Self { files, file, size }
+    }
+
+    /// The same file, read through other files.
+    pub(crate) fn through(&self, files: Arc<dyn Files>) -> Self {
+        Self {
+            files,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn size(&self) -> u64 {

@@ -49,7 +49,7 @@ pub(crate) fn verify(profiles: &Profiles) -> Result<Verified, Error> {
         let Some(leaf) = leaf else {
             continue;
         };
-        let indexed = tail.with_indexes(source, metadata.clone(), column, PageIndexPolicy::Skip);
+        let indexed = tail.with_indexes(source, metadata.clone(), &[column], PageIndexPolicy::Skip);
         let indexed = match indexed {
             // Upstream's own are known to be broken.
             Err(_) if matches!(leaf, Leaf::Span | Leaf::Trace) => None,

@@ -14,7 +14,7 @@ use super::layout::{Kind, Layout, Named};
 use super::tables::{Stacktraces, TableRows, Tables};
 use super::{sections, stacks};
 use crate::error::Error;
-use crate::files::Files;
+use crate::files::{Files, both};
 use crate::symbols::{Function, Line, Location, Mapping, Stacks, Symbols};
 use crate::tail::Tail;
 
@@ -23,11 +23,13 @@ const TAIL: u64 = 16 << 10;
 
 /// The symbols of a block, opened: index and footers are in memory, tables are not. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Reader(Arc<Inner>);
+pub struct Reader {
+    files: Arc<dyn Files>,
+    inner: Arc<Inner>,
+}
 
 #[derive(Debug)]
 struct Inner {
-    files: Arc<dyn Files>,
     ids: Vec<u64>,
     source: Source,
 }
@@ -60,7 +62,7 @@ struct File {
 }
 
 impl Reader {
-    /// Reads index and footers: one read of each file, a few more where they are long.
+    /// Reads index and footers: one read of each file, a few more where they are long; side by side if they are far away.
     ///
     /// # Errors
     /// As [`Files::read`]; [`Error::Corrupt`], [`Error::Unsupported`].
@@ -69,21 +71,32 @@ impl Reader {
             Kind::Stacktraces {
                 tables,
                 stacktraces,
-            } => Source::Stacktraces {
-                tables: Tables::open(&*files, &tables)?,
-                stacktraces: Stacktraces::open(&*files, &stacktraces)?,
-            },
+            } => {
+                let open_stacktraces = || Stacktraces::open(&*files, &stacktraces);
+                let open_tables = || Tables::open(&*files, &tables);
+                let (stacktraces, tables) = both(&*files, open_stacktraces, open_tables);
+                Source::Stacktraces {
+                    tables: tables?,
+                    stacktraces: stacktraces?,
+                }
+            }
             Kind::Symdb {
                 index,
                 stacktraces,
                 tables,
             } => {
                 let index_name = files.name(&index.name);
+                let read_index = || Index::parse(&index_name, 0, &files.read_all(&index.name)?);
+                let (index, opened) = both(&*files, read_index, || {
+                    let stacktraces = File::open(&*files, stacktraces)?;
+                    Ok::<_, Error>((stacktraces, Tables::open(&*files, &tables)?))
+                });
+                let (stacktraces, tables) = opened?;
                 Source::Symdb {
-                    index: Index::parse(&index_name, 0, &files.read_all(&index.name)?)?,
+                    index: index?,
                     index_name,
-                    stacktraces: File::open(&*files, stacktraces)?,
-                    tables: Tables::open(&*files, &tables)?,
+                    stacktraces,
+                    tables,
                 }
             }
             Kind::Single(file) => {
@@ -101,13 +114,23 @@ impl Reader {
                 ids.collect()
             }
         };
-        Ok(Self(Arc::new(Inner { files, ids, source })))
+        let inner = Arc::new(Inner { ids, source });
+        Ok(Self { files, inner })
+    }
+
+    /// The same symbols, read through other files: what is known of them is shared. Reads nothing.
+    #[must_use]
+    pub fn through(&self, files: Arc<dyn Files>) -> Self {
+        Self {
+            files,
+            inner: Arc::clone(&self.inner),
+        }
     }
 
     /// Ids of all partitions, ascending.
     #[must_use]
     pub fn partitions(&self) -> &[u64] {
-        &self.0.ids
+        &self.inner.ids
     }
 
     /// Reads the symbols of a partition, and checks them: one read of each file. Costs O(size of the partition), and
@@ -119,9 +142,9 @@ impl Reader {
     /// As [`Files::read`]; [`Error::Corrupt`] if there is no such partition, a checksum is wrong, or something refers
     /// to what isn't there.
     pub fn load(&self, partition: u64) -> Result<Symbols, Error> {
-        let files = &*self.0.files;
+        let files = &*self.files;
         let mut symbols = Symbols::default();
-        match &self.0.source {
+        match &self.inner.source {
             Source::Stacktraces {
                 tables,
                 stacktraces,
@@ -129,8 +152,11 @@ impl Reader {
                 if partition != 0 {
                     return Err(missing(stacktraces.full_name(), partition));
                 }
-                tables.load(files, partition, &tables.all_rows(), &mut symbols)?;
-                let (counts, locations) = stacktraces.load(files)?;
+                let rows = tables.all_rows();
+                let load_tables = || tables.load(files, partition, &rows, &mut symbols);
+                let (loaded, stacktraces) = both(files, load_tables, || stacktraces.load(files));
+                loaded?;
+                let (counts, locations) = stacktraces?;
                 let (tree, nodes) = tree(&counts, &locations);
                 symbols.stacks = tree;
                 symbols.stack_nodes = Some(nodes);
@@ -143,10 +169,14 @@ impl Reader {
             } => {
                 let found = index.get(partition);
                 let found = found.ok_or_else(|| missing(index_name, partition))?;
-                let chunks = stacktraces.read(files, &stacks::ranges(&found.chunks))?;
-                symbols.stacks = stacks::read(&stacktraces.full_name, &found.chunks, &chunks)?;
                 let rows = tables.rows_of(found);
-                tables.load(files, partition, &rows, &mut symbols)?;
+                let load_tables = || tables.load(files, partition, &rows, &mut symbols);
+                let (loaded, stacks) = both(files, load_tables, || {
+                    let chunks = stacktraces.read(files, &stacks::ranges(&found.chunks))?;
+                    stacks::read(&stacktraces.full_name, &found.chunks, &chunks)
+                });
+                loaded?;
+                symbols.stacks = stacks?;
             }
             Source::Single { index, file } => {
                 let found = index.get(partition);
@@ -165,7 +195,7 @@ impl Reader {
     /// nothing.
     #[must_use]
     pub fn estimated_bytes(&self, partition: u64) -> u64 {
-        let estimated = match &self.0.source {
+        let estimated = match &self.inner.source {
             Source::Stacktraces { .. } if partition != 0 => None,
             Source::Stacktraces {
                 tables,
@@ -201,7 +231,7 @@ impl Reader {
     /// Bytes of memory held: index and footers.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let source = match &self.0.source {
+        let source = match &self.inner.source {
             Source::Stacktraces {
                 tables,
                 stacktraces,
@@ -212,13 +242,13 @@ impl Reader {
             Source::Single { index, .. } => index.size_bytes(),
         };
         source
-            .saturating_add(size_of_val(&*self.0.ids))
+            .saturating_add(size_of_val(&*self.inner.ids))
             .saturating_add(size_of::<Inner>())
     }
 
     /// The error of a fault that was found in a partition.
     fn fault(&self, partition: u64, fault: Fault) -> Error {
-        let (tables, stacktraces) = match &self.0.source {
+        let (tables, stacktraces) = match &self.inner.source {
             Source::Stacktraces {
                 tables,
                 stacktraces,

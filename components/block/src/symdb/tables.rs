@@ -12,7 +12,7 @@ use super::columns::Columns;
 use super::index::{self, RowRange};
 use super::layout::{self, Named};
 use crate::error::Error;
-use crate::files::Files;
+use crate::files::{Files, both};
 use crate::symbols::{Function, Line, Location, Mapping, Strings, Symbols, flags};
 use crate::table::{Fetched, Physical, Rows, TableFile};
 
@@ -65,21 +65,18 @@ impl TableRows {
 impl Tables {
     pub(super) fn open(files: &dyn Files, names: &layout::Tables) -> Result<Self, Error> {
         use Physical::{Boolean, ByteArray, Int64};
-        let locations = Table::open(
-            files,
-            &names.locations,
-            [
+        let locations = || {
+            let columns = [
                 ("MappingId", Int64),
                 ("Address", Int64),
                 ("Line.FunctionId", Int64),
                 ("Line.Line", Int64),
                 ("IsFolded", Boolean),
-            ],
-        )?;
-        let mappings = Table::open(
-            files,
-            &names.mappings,
-            [
+            ];
+            Table::open(files, &names.locations, columns)
+        };
+        let mappings = || {
+            let columns = [
                 ("MemoryStart", Int64),
                 ("MemoryLimit", Int64),
                 ("FileOffset", Int64),
@@ -89,19 +86,24 @@ impl Tables {
                 ("HasFilenames", Boolean),
                 ("HasLineNumbers", Boolean),
                 ("HasInlineFrames", Boolean),
-            ],
-        )?;
-        let functions = Table::open(
-            files,
-            &names.functions,
-            [
+            ];
+            Table::open(files, &names.mappings, columns)
+        };
+        let functions = || {
+            let columns = [
                 ("Name", Int64),
                 ("SystemName", Int64),
                 ("Filename", Int64),
                 ("StartLine", Int64),
-            ],
-        )?;
-        let strings = Table::open(files, &names.strings, [("String", ByteArray)])?;
+            ];
+            Table::open(files, &names.functions, columns)
+        };
+        let strings = || Table::open(files, &names.strings, [("String", ByteArray)]);
+        let first = || both(files, locations, mappings);
+        let second = || both(files, functions, strings);
+        let ((locations, mappings), (functions, strings)) = both(files, first, second);
+        let (locations, mappings) = (locations?, mappings?);
+        let (functions, strings) = (functions?, strings?);
         Ok(Self {
             line_columns: Columns::find(locations.file.key_values()),
             strings,
@@ -129,11 +131,17 @@ impl Tables {
         rows: &TableRows,
         symbols: &mut Symbols,
     ) -> Result<(), Error> {
-        symbols.strings = self.strings.fetch(files, &rows.strings)?.strings()?;
-        symbols.functions = self.functions.fetch(files, &rows.functions)?.functions()?;
-        symbols.mappings = self.mappings.fetch(files, &rows.mappings)?.mappings()?;
-        let locations = self.locations.fetch(files, &rows.locations)?;
-        (symbols.locations, symbols.lines) = locations.locations()?;
+        let strings = || self.strings.fetch(files, &rows.strings)?.strings();
+        let functions = || self.functions.fetch(files, &rows.functions)?.functions();
+        let mappings = || self.mappings.fetch(files, &rows.mappings)?.mappings();
+        let locations = || self.locations.fetch(files, &rows.locations)?.locations();
+        let first = || both(files, locations, mappings);
+        let second = || both(files, functions, strings);
+        let ((locations, mappings), (functions, strings)) = both(files, first, second);
+        (symbols.locations, symbols.lines) = locations?;
+        symbols.mappings = mappings?;
+        symbols.functions = functions?;
+        symbols.strings = strings?;
         self.line_columns.put(partition, &mut symbols.lines);
         Ok(())
     }

@@ -22,7 +22,8 @@ fn read_all(table: &Profiles) -> Result<Vec<Owned>, Error> {
         let rows = std::slice::from_ref(&rows);
         let headers = table.headers(group)?;
         let _ = (headers.find(1, 0..=i64::MAX), headers.rows_at(0..9));
-        table.headers_for(group, &[1, 5])?;
+        let pages = table.header_pages(group, &[1, 5], &(0..=i64::MAX))?;
+        table.headers_of(group, &pages)?;
         table.samples(group, rows, want, &mut |_| ControlFlow::Continue(()))?;
         table.totals(group, rows)?;
         table.ids(group, rows)?;

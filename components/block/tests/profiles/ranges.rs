@@ -1,6 +1,6 @@
 //! Reading parts of tables: the same rows as reading all of it, and not more bytes than needed.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,6 +182,22 @@ fn details_and_ids_are_those_of_the_rows() {
 }
 
 /// Rows of the file that a series has in a time range, found through headers.
+/// The headers of the pages that may hold rows of series in a time range.
+fn headers_for(
+    table: &Profiles,
+    group: usize,
+    series: &[u32],
+    time_ns: RangeInclusive<i64>,
+) -> Headers {
+    let pages = table.header_pages(group, series, &time_ns).unwrap();
+    assert!(pages.len() <= table.header_page_count(group).unwrap());
+    let headers = Headers::join(&table.headers_of(group, &pages).unwrap());
+    for (place, row) in headers.rows.iter().flat_map(Clone::clone).enumerate() {
+        assert_eq!(headers.place(row), Some(place));
+    }
+    headers
+}
+
 fn found(headers: &Headers, first: u64, series: u32, from: i64, to: i64) -> Vec<u64> {
     let places = headers.find(series, from..=to);
     let ranges = headers.rows_at(places);
@@ -202,8 +218,9 @@ fn headers_find_the_rows_of_a_series() {
             let headers = table.headers(group).unwrap();
             assert_eq!(headers.len() as u64, range.end - range.start, "{name}");
             for series in 0..=last + 1 {
-                let few = table.headers_for(group, &[series]).unwrap();
-                let some = table.headers_for(group, &[series, last, last + 7]).unwrap();
+                let always = i64::MIN..=i64::MAX;
+                let few = headers_for(&table, group, &[series], always.clone());
+                let some = headers_for(&table, group, &[series, last, last + 7], always);
                 let times = all
                     .iter()
                     .filter(|row| row.series == series)
@@ -221,7 +238,8 @@ fn headers_find_the_rows_of_a_series() {
                         row.series == series && (from..=to).contains(&row.time_ns)
                     };
                     let expected: Vec<u64> = range.clone().filter(is_in).collect();
-                    for headers in [&headers, &few, &some] {
+                    let narrow = headers_for(&table, group, &[series], from..=to);
+                    for headers in [&headers, &few, &some, &narrow] {
                         let rows = found(headers, range.start, series, from, to);
                         assert_eq!(rows, expected, "{name}: series {series} in {from}..={to}");
                     }
@@ -252,12 +270,18 @@ fn parts_of_a_table_cost_one_read_of_their_pages() {
     let headers = table.headers(0).unwrap();
     let (reads, all) = files.take();
     assert_eq!(reads, 1);
-    let few = table.headers_for(0, &[20]).unwrap();
+    let always = i64::MIN..=i64::MAX;
+    let few = headers_for(&table, 0, &[20], always.clone());
     let (reads, bytes) = files.take();
     assert!(reads == 1 && bytes * 3 < all, "{bytes} of {all}");
     assert!(few.len() < 40 && few.size_bytes() * 3 < headers.size_bytes());
-    assert!(table.headers_for(0, &[9999]).unwrap().is_empty());
+    assert_eq!(few.place(u32::MAX), None);
+    assert!(headers_for(&table, 0, &[9999], always).is_empty());
     assert_eq!(files.take().0, 0, "no page may hold that series");
+    let newest = headers.time_ns.iter().copied().max().unwrap();
+    let later = newest + 1..=i64::MAX;
+    assert!(headers_for(&table, 0, &[20], later).is_empty());
+    assert_eq!(files.take().0, 0, "no page may hold that time");
 
     let each = &mut |_: phlare_block::profiles::SampleRow<'_>| ControlFlow::Continue(());
     let rows = 0..142;

@@ -70,4 +70,8 @@ impl Files for BucketFiles {
             .block_on(self.bucket.get(&self.key(file)))
             .map_err(|error| self.failed(file, error))
     }
+
+    fn is_far(&self) -> bool {
+        true
+    }
 }

@@ -32,6 +32,8 @@ pub(super) enum Piece {
     Profiles,
     Symbols,
     Headers(u32),
+    /// Row group, and page of it.
+    HeaderPage(u32, u32),
     Partition(u64),
 }
 
@@ -124,6 +126,28 @@ impl BlockCache {
             id: self.shared.owners.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// A piece, if it is here.
+    pub(super) fn peek(&self, owner: &Owner, piece: Piece) -> Option<Part> {
+        let key = Key {
+            owner: owner.id,
+            piece,
+        };
+        let found = self.shared.pieces.get(&key)?;
+        self.shared.asked.fetch_add(1, Ordering::Relaxed);
+        Some(found)
+    }
+
+    /// Keeps a piece that had to be read.
+    pub(super) fn put(&self, owner: &Owner, piece: Piece, part: Part) {
+        let key = Key {
+            owner: owner.id,
+            piece,
+        };
+        self.shared.asked.fetch_add(1, Ordering::Relaxed);
+        self.shared.misses.fetch_add(1, Ordering::Relaxed);
+        self.shared.pieces.insert(key, part);
     }
 
     /// A piece, read by `read` if it is not here; whoever else wants it waits.

@@ -16,7 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::calls::{self, CallSite};
 use super::series::Totals;
 use super::values::{Common, Values};
-use super::{Bounds, Text, pprof};
+use super::{Bounds, Need, Text, pprof};
 use crate::block::{Block, Partition};
 
 /// The rows of a block that a query wants.
@@ -31,14 +31,20 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct GroupPlan {
     pub(super) row_group: usize,
-    pub(super) headers: Arc<Headers>,
+    /// Of these rows, and of others around: [`Headers::place`] finds a row.
+    headers: Arc<Headers>,
     /// Ascending.
     pub(super) rows: Vec<Range<u32>>,
 }
 
-/// Finds the rows of matching series in a time range. Reads the index, and headers of row groups.
-pub(super) fn plan(block: &Arc<Block>, selector: &Selector, bounds: Bounds) -> Result<Plan, Error> {
-    let index = block.index()?;
+/// Finds the rows of matching series in a time range. Reads the index, and headers where such rows may be.
+pub(super) fn plan(
+    block: &Arc<Block>,
+    selector: &Selector,
+    bounds: Bounds,
+    need: Need,
+) -> Result<Plan, Error> {
+    let index = block.index_for_query(need == Need::Samples)?;
     let series = index.select(selector)?;
     let mut groups = Vec::new();
     if !series.is_empty() {
@@ -59,7 +65,10 @@ fn plan_group(
     series: &[u32],
     bounds: Bounds,
 ) -> Result<Option<GroupPlan>, Error> {
-    let headers = block.headers(row_group)?;
+    let times = bounds.first_ns..=bounds.last_ns;
+    let Some(headers) = block.headers_for(row_group, series, &times)? else {
+        return Ok(None);
+    };
     let (Some(&first), Some(&last)) = (headers.series.first(), headers.series.last()) else {
         return Ok(None);
     };
@@ -67,12 +76,11 @@ fn plan_group(
     let to = series.partition_point(|&ordinal| ordinal <= last);
     let mut rows: Vec<Range<u32>> = Vec::new();
     for &ordinal in series.get(from..to).unwrap_or_default() {
-        let found = headers.find(ordinal, bounds.first_ns..=bounds.last_ns);
-        let found = found.start as u32..found.end as u32;
-        match rows.last_mut() {
-            Some(before) if before.end == found.start => before.end = found.end,
-            _ if found.is_empty() => {}
-            _ => rows.push(found),
+        for found in headers.rows_at(headers.find(ordinal, times.clone())) {
+            match rows.last_mut() {
+                Some(before) if before.end == found.start => before.end = found.end,
+                _ => rows.push(found),
+            }
         }
     }
     Ok((!rows.is_empty()).then_some(GroupPlan {
@@ -198,9 +206,17 @@ impl Plan {
 }
 
 impl GroupPlan {
+    /// Rank of the series of a row, and its time; `None` if it is none of the plan's.
+    pub(super) fn series_and_time(&self, row: u32) -> Option<(u32, i64)> {
+        let at = self.headers.place(row)?;
+        let series = self.headers.series.get(at)?;
+        Some((*series, *self.headers.time_ns.get(at)?))
+    }
+
     pub(super) fn partition(&self, row: u32) -> u64 {
-        let partitions = &self.headers.partition;
-        partitions.get(row as usize).copied().unwrap_or_default()
+        let at = self.headers.place(row);
+        let partition = at.and_then(|at| self.headers.partition.get(at));
+        partition.copied().unwrap_or_default()
     }
 }
 
@@ -285,7 +301,9 @@ pub(super) fn totals(plan: &Plan, call_site: &[String]) -> Result<Vec<SeriesTota
             site => Some(sums_below(plan, group, site)?),
         };
         for row in group.rows.iter().cloned().flatten() {
-            let at = row as usize;
+            let Some(at) = headers.place(row) else {
+                continue;
+            };
             let total = match &sums {
                 None => headers.total.get(at).copied(),
                 Some(sums) => sums.get(&row).copied(),
@@ -364,7 +382,8 @@ pub(super) fn analyze(plan: &Plan) -> Result<(Analysis, Vec<u64>), Error> {
     for group in &plan.groups {
         for row in group.rows.iter().cloned().flatten() {
             profiles += 1;
-            series.extend(group.headers.series.get(row as usize).copied());
+            let at = group.headers.place(row);
+            series.extend(at.and_then(|at| group.headers.series.get(at)).copied());
         }
     }
     let share = |whole: u64| match meta.stats.num_profiles {
@@ -423,11 +442,9 @@ fn has_profile(
         return Ok(true);
     }
     for row_group in 0..block.profiles()?.row_groups().len() {
-        let headers = block.headers(row_group)?;
-        if !headers
-            .find(series, bounds.first_ns..=bounds.last_ns)
-            .is_empty()
-        {
+        let times = bounds.first_ns..=bounds.last_ns;
+        let headers = block.headers_for(row_group, &[series], &times)?;
+        if headers.is_some_and(|headers| !headers.find(series, times).is_empty()) {
             return Ok(true);
         }
     }

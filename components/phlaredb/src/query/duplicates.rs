@@ -81,11 +81,7 @@ fn keys(plan: &Plan, number: u32) -> Result<Vec<(Key, Place)>, BlockError> {
     let mut fingerprint = None;
     for (at, group) in plan.groups.iter().enumerate() {
         for row in group.rows.iter().cloned().flatten() {
-            let headers = &group.headers;
-            let (Some(&series), Some(&time_ns)) = (
-                headers.series.get(row as usize),
-                headers.time_ns.get(row as usize),
-            ) else {
+            let Some((series, time_ns)) = group.series_and_time(row) else {
                 continue;
             };
             let known = match fingerprint {

@@ -116,11 +116,7 @@ pub(super) fn of_group(plan: &Plan, group: &GroupPlan) -> Result<Vec<(u64, i64)>
     let mut keys = Vec::with_capacity(ids.len());
     let mut fingerprint = None;
     for (at, row) in rows().enumerate() {
-        let headers = &group.headers;
-        let (Some(&series), Some(&time_ns)) = (
-            headers.series.get(row as usize),
-            headers.time_ns.get(row as usize),
-        ) else {
+        let Some((series, time_ns)) = group.series_and_time(row) else {
             continue;
         };
         let known = match fingerprint {

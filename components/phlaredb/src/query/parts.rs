@@ -15,7 +15,7 @@ use super::keys::{self, Keep, Keys};
 use super::pprof::{Parts, PprofParts};
 use super::series::{SeriesPart, Totals};
 use super::values::Common;
-use super::{Bounds, View, calls, head, merge, readable};
+use super::{Bounds, Need, View, calls, head, merge, readable};
 use crate::error::Error;
 
 /// An answer, and how many profiles are in it.
@@ -55,7 +55,7 @@ impl View {
         }
         let selector = head::with_profile_type(query.profile_type.as_ref(), &query.selector);
         // Rows with one id have one key; comparing samples as well would read them all.
-        let plans = self.found(&selector, Bounds::new(query.range), true)?;
+        let plans = self.found(&selector, Bounds::new(query.range), Need::Headers, true)?;
         let of_plan = |plan: &Plan| {
             let groups = plan.groups.iter().map(|group| keys::of_group(plan, group));
             groups.collect::<Result<Vec<_>, _>>()
@@ -105,7 +105,7 @@ impl View {
             }
         }
         let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
-        let plans = self.kept(&selector, Bounds::new(query.range), keep)?;
+        let plans = self.kept(&selector, Bounds::new(query.range), Need::Samples, keep)?;
         let found = Self::read(&plans, |plan| Ok((plan.rows(), block::trees(plan, query)?)))?;
         for (rows, trees) in found {
             profiles += rows;
@@ -146,7 +146,7 @@ impl View {
             }
         }
         let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
-        let plans = self.kept(&selector, Bounds::new(query.range), keep)?;
+        let plans = self.kept(&selector, Bounds::new(query.range), Need::Samples, keep)?;
         let found = Self::read(&plans, |plan| Ok((plan.rows(), block::pprof(plan, query)?)))?;
         for (rows, found) in found {
             profiles += rows;
@@ -175,7 +175,8 @@ impl View {
             profiles += head::totals(head, &mut totals, keep);
         }
         let selector = head::with_profile_type(Some(&query.profile_type), &query.selector);
-        let plans = self.kept(&selector, totals.bounds, keep)?;
+        let need = Need::of_totals(&query.call_site);
+        let plans = self.kept(&selector, totals.bounds, need, keep)?;
         let found = Self::read(&plans, |plan| {
             Ok((plan.rows(), block::totals(plan, &query.call_site)?))
         })?;
@@ -205,7 +206,7 @@ impl View {
         let heads = self.heads.iter();
         let mut found: Vec<_> = heads.map(|head| head::analyze(head, query, keep)).collect();
         let selector = head::with_profile_type(query.profile_type.as_ref(), &query.selector);
-        let plans = self.kept(&selector, Bounds::new(query.range), keep)?;
+        let plans = self.kept(&selector, Bounds::new(query.range), Need::Headers, keep)?;
         found.extend(Self::read(&plans, block::analyze)?);
         let mut series = Vec::new();
         let mut part = AnalysisPart::default();
@@ -225,12 +226,13 @@ impl View {
         &self,
         selector: &Selector,
         bounds: Bounds,
+        need: Need,
         keep: Option<&Keep<'_>>,
     ) -> Result<Vec<Plan>, Error> {
         let Some(keep) = keep else {
-            return self.planned(selector, bounds);
+            return self.planned(selector, bounds, need);
         };
-        let plans = self.found(selector, bounds, true)?.into_par_iter();
+        let plans = self.found(selector, bounds, need, true)?.into_par_iter();
         let filtered = plans.map(|mut plan| {
             let outcome = keep.filter(&mut plan);
             Ok(readable(&plan.block, outcome)?.map(|()| plan))

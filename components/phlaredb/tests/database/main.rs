@@ -5,5 +5,6 @@ mod answers;
 mod cut;
 mod limits;
 mod parts;
+mod reads;
 mod recovery;
 mod support;

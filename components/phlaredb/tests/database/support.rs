@@ -101,11 +101,30 @@ impl Fixture {
         block_on(appended.unwrap().wait()).unwrap();
     }
 
+    /// Appends the same profile to a series of each service, and waits until they are durable.
+    pub(crate) fn push_to_all(&self, raw: &[u8], name: &str, services: &[String], at_ms: i64) {
+        let services: Vec<&str> = services.iter().map(String::as_str).collect();
+        let appended = self.append_to(raw, name, &services, at_ms, 0, false);
+        block_on(appended.unwrap().wait()).unwrap();
+    }
+
     fn append_rows(
         &self,
         raw: &[u8],
         name: &str,
         service: &str,
+        at_ms: i64,
+        max_series: usize,
+        delta: bool,
+    ) -> Result<Commit, Error> {
+        self.append_to(raw, name, &[service], at_ms, max_series, delta)
+    }
+
+    fn append_to(
+        &self,
+        raw: &[u8],
+        name: &str,
+        services: &[&str],
         at_ms: i64,
         max_series: usize,
         delta: bool,
@@ -117,11 +136,17 @@ impl Fixture {
             .unwrap();
         profile.time_ns = at_ms * 1_000_000;
         let id = Uuid::from_u128(at_ms as u128);
-        let rows: Vec<_> = (0..profile.groups.len())
-            .flat_map(|group| {
-                (0..profile.sample_types.len()).map(move |sample_type| (group, sample_type))
+        let types = profile.sample_types.len();
+        let kinds = (0..profile.groups.len())
+            .flat_map(|group| (0..types).map(move |sample_type| (group, sample_type)));
+        let rows: Vec<_> = services
+            .iter()
+            .flat_map(|&service| {
+                kinds
+                    .clone()
+                    .map(move |(group, kind)| (service, group, kind))
             })
-            .map(|(group, sample_type)| {
+            .map(|(service, group, sample_type)| {
                 let kind = profile.sample_types[sample_type];
                 let period = profile.period_type.unwrap();
                 let profile_type = ProfileType {
