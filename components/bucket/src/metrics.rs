@@ -14,6 +14,11 @@ const SECONDS: [f64; 13] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BucketLabel {
+    bucket: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     operation: &'static str,
     bucket: String,
@@ -26,6 +31,7 @@ pub struct Metrics {
     failures: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram, fn() -> Histogram>,
     retries: Family<Labels, Counter>,
+    read_bytes: Family<BucketLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -35,6 +41,7 @@ impl Default for Metrics {
             failures: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             retries: Family::default(),
+            read_bytes: Family::default(),
         }
     }
 }
@@ -65,6 +72,11 @@ impl Metrics {
             "Requests to a bucket that were made again after a failure",
             m.retries,
         );
+        registry.register(
+            "phlare_bucket_read_bytes",
+            "Bytes of objects that a bucket sent, gaps between ranges that were read at once included",
+            m.read_bytes,
+        );
         metrics
     }
 
@@ -82,7 +94,11 @@ impl Metrics {
                 retries: self.retries.get_or_create_owned(&labels),
             }
         };
+        let label = BucketLabel {
+            bucket: bucket.to_owned(),
+        };
         BucketMetrics {
+            read_bytes: self.read_bytes.get_or_create_owned(&label),
             list: of(Operation::List),
             get: of(Operation::Get),
             get_range: of(Operation::GetRanges),
@@ -106,6 +122,7 @@ pub(crate) struct OperationMetrics {
 /// The figures of one bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct BucketMetrics {
+    pub(crate) read_bytes: Counter,
     list: OperationMetrics,
     get: OperationMetrics,
     get_range: OperationMetrics,

@@ -12,6 +12,11 @@ const BUCKETS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0,
 ];
 
+/// From a query whose pieces are all in memory to one that reads many blocks.
+const BYTES: [f64; 12] = [
+    0.0, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6, 64e6, 256e6, 1e9, 4e9,
+];
+
 /// The figures of the querier.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -20,6 +25,7 @@ pub struct Metrics {
     failures: Family<Operation, Counter>,
     keys: Family<Operation, Counter>,
     repeats: Family<Operation, Counter>,
+    bytes_read: Family<Operation, Histogram, fn() -> Histogram>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,12 +68,19 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        registry.register_with_unit(
+            "phlare_querier_query_read",
+            "Bytes that an answered query read from the files of blocks, what was in memory and gaps between ranges aside",
+            Unit::Bytes,
+            metrics.bytes_read.clone(),
+        );
         metrics
     }
 
     fn new() -> Self {
         Self {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            bytes_read: Family::new_with_constructor(|| Histogram::new(BYTES)),
             calls: Family::default(),
             failures: Family::default(),
             keys: Family::default(),
@@ -94,6 +107,13 @@ impl Metrics {
     /// A query is begun anew.
     pub(crate) fn repeated(&self, operation: &'static str) {
         self.repeats.get_or_create(&Operation { operation }).inc();
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    pub(crate) fn read(&self, operation: &'static str, bytes: u64) {
+        self.bytes_read
+            .get_or_create(&Operation { operation })
+            .observe(bytes as f64);
     }
 
     pub(crate) fn answered(&self, operation: &'static str, after: Duration) {

@@ -9,7 +9,7 @@ use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
 use phlare_model::{ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
-use phlare_phlaredb::View;
+use phlare_phlaredb::{BytesRead, View};
 use phlare_proto::google::v1::Profile;
 use phlare_server::{Offload, Status};
 use tracing::instrument;
@@ -276,8 +276,16 @@ impl Querier {
         } else {
             &self.offload
         };
+        let read = view.has_blocks().then(BytesRead::default);
+        let view = match &read {
+            Some(read) => view.counting(read),
+            None => view,
+        };
         let answer = threads.run(move || work(&view)).await??;
         self.metrics.answered(operation, begun.elapsed());
+        if let Some(read) = read {
+            self.metrics.read(operation, read.get());
+        }
         Ok(answer)
     }
 }

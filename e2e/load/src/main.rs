@@ -5,6 +5,7 @@
 //! process id is given.
 
 mod cli;
+mod figures;
 mod manifest;
 mod measure;
 mod process;

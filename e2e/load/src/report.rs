@@ -46,6 +46,9 @@ pub(crate) struct Phase {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latency_ms: Option<Latency>,
     pub(crate) errors: BTreeMap<String, Errors>,
+    /// Bytes that the server read from its store, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read: Option<Read>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,15 @@ pub(crate) struct Phase {
 pub(crate) struct Errors {
     pub(crate) count: u64,
     pub(crate) messages: Vec<String>,
+}
+
+/// Bytes for each request, on average.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Read {
+    /// Of files of blocks.
+    pub(crate) block_bytes: f64,
+    /// What a bucket sent, whatever for.
+    pub(crate) bucket_bytes: f64,
 }
 
 /// What a process spent during a phase, and its memory at the end.
@@ -122,6 +134,7 @@ impl Phase {
                     )
                 })
                 .collect(),
+            read: None,
             last_answer: None,
             server: None,
             generator: None,
@@ -186,9 +199,11 @@ impl Report {
             "max",
             "MB out",
             "MB in",
+            "KB read/query",
+            "KB from bucket/query",
             "last answer",
         ];
-        let mut table = plain(&header, 1..12);
+        let mut table = plain(&header, 1..14);
         for phase in &self.phases {
             let mut row = vec![
                 phase.name.clone(),
@@ -206,6 +221,10 @@ impl Report {
                 None => row.extend(["-"; 4].map(str::to_owned)),
             }
             row.extend([megabytes(phase.bytes_sent), megabytes(phase.bytes_received)]);
+            match &phase.read {
+                Some(read) => row.extend([read.block_bytes, read.bucket_bytes].map(kilobytes)),
+                None => row.extend(["-"; 2].map(str::to_owned)),
+            }
             row.push(phase.last_answer.clone().unwrap_or_default());
             table.add_row(row);
         }
@@ -264,6 +283,10 @@ fn plain(header: &[&str], right: std::ops::Range<usize>) -> Table {
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
 fn megabytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / 1e6)
+}
+
+fn kilobytes(bytes: f64) -> String {
+    format!("{:.1}", bytes / 1e3)
 }
 
 #[cfg(test)]

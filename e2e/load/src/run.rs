@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
 use crate::cli::{PushSettings, ServerSettings, Settings};
+use crate::figures;
 use crate::process::Usage;
 use crate::push;
 use crate::queries;
@@ -57,9 +58,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<Report> {
     if let Some(settings) = &settings.queries {
         for query in queries::mix(server, settings).await? {
             ui::note(&format!("query: {} …", query.name));
+            let connection = Connection::new(server)?;
+            let before = connection.metrics().await;
             let meter = Meter::start(server);
             let (recorder, elapsed, answer) = query.run(server, settings.concurrency).await?;
             let mut phase = meter.end(Phase::new(&query.name, recorder, elapsed));
+            phase.read = figures::between(before, connection.metrics().await, phase.requests);
             phase.last_answer = answer;
             report.phases.push(phase);
         }

@@ -176,6 +176,13 @@ impl Connection {
             .map(|_| ())
     }
 
+    /// The server's figures, if it shows any.
+    pub(crate) async fn metrics(&self) -> Option<String> {
+        let answer = self.answer(self.client.get(self.url("metrics"))).await;
+        let text = answer.ok()?.message().ok()?;
+        String::from_utf8(text.to_vec()).ok()
+    }
+
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
         let response = request
             .send()

@@ -64,6 +64,8 @@ impl Bucket {
                 parts.joined()
             }
         };
+        let read_bytes = &self.source.metrics.read_bytes;
+        read_bytes.inc_by(u64::try_from(bytes.len()).unwrap_or_default());
         match u64::try_from(bytes.len()) {
             Ok(read) if read == length => Ok(bytes),
             _ => Err(Failure::silence(format!(
