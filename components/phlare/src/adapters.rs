@@ -72,11 +72,11 @@ impl Source for Stored {
         if !self.query_store_after.is_zero() {
             let after_ms = i64::try_from(self.query_store_after.as_millis()).unwrap_or(i64::MAX);
             let newest_ms = (self.clock.now_ns() / 1_000_000).saturating_sub(after_ms);
-            blocks.retain(|block| block.meta().min_ms <= newest_ms);
+            blocks.retain(|block| block.times_ms().0 <= newest_ms);
         }
         let database = self.ingester.database(tenant);
         let view = database.map(|database| database.view()).unwrap_or_default();
-        let view = view.with_blocks(blocks);
+        let view = view.with_stored(blocks);
         Ok(match range {
             Some(range) => view.within(range),
             None => view,

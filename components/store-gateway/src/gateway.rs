@@ -8,10 +8,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
-use phlare_block::{BlockId, Meta};
+use phlare_block::{BlockId, Meta, bucket_index};
 use phlare_bucket::Bucket;
 use phlare_model::{Clock, TenantId, TimeRange, chain};
-use phlare_phlaredb::{Block, BlockCache, BucketFiles, TenantBlocks};
+use phlare_phlaredb::{Block, BlockCache, BucketFiles, ListedBlock, StoredBlock, TenantBlocks};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -37,7 +37,7 @@ pub struct Dependencies {
     pub metrics: Metrics,
 }
 
-type Blocks = HashMap<BlockId, Arc<Block>>;
+type Blocks = HashMap<BlockId, StoredBlock>;
 type Tenants = HashMap<TenantId, Arc<Blocks>>;
 
 /// Knows the blocks of all tenants in a bucket.
@@ -139,17 +139,15 @@ impl StoreGateway {
         let bad = self.state.lock().bad.clone();
         let none = (Arc::new(Blocks::new()), HashSet::new());
         let at_once = store.tenant_sync_concurrency.max(1);
-        let bucket = &self.dependencies.bucket;
-        let tenants = TenantBlocks::tenants(bucket).await?;
+        let tenants = TenantBlocks::tenants(&self.dependencies.bucket).await?;
         TenantBlocks::retain_tenants(&store.sync_dir, &tenants).await;
         let (before, bad, none) = (&before, &bad, &none);
         let listed: Vec<(TenantId, sync::Listed)> = stream::iter(tenants)
             .map(|tenant| async move {
-                let copies = store.sync_dir.join(tenant.as_str());
-                let blocks = TenantBlocks::new(bucket.clone(), tenant.clone());
                 let sync = TenantSync {
-                    blocks: blocks.with_copies(copies),
+                    blocks: self.tenant_blocks(&tenant),
                     config: store,
+                    metrics: &self.dependencies.metrics,
                     now_ms: self.dependencies.clock.now_ns() / 1_000_000,
                     known: before.get(&tenant).unwrap_or(&none.0),
                     bad: bad.get(&tenant).unwrap_or(&none.1),
@@ -177,7 +175,10 @@ impl StoreGateway {
                 .into_iter()
                 .map(|block| (block.id(), block))
                 .collect();
-            new += listed.new.len();
+            new += listed.new.len() + listed.indexed.len();
+            for block in listed.indexed {
+                blocks.insert(block.id, self.listed(&tenant, &block));
+            }
             for meta in listed.new {
                 blocks.insert(meta.id, self.open(&tenant, meta));
             }
@@ -187,9 +188,7 @@ impl StoreGateway {
                 .into_iter()
                 .flat_map(|blocks| blocks.values());
             for block in late.filter(|block| state.added.contains(&block.id())) {
-                blocks
-                    .entry(block.id())
-                    .or_insert_with(|| Arc::clone(block));
+                blocks.entry(block.id()).or_insert_with(|| block.clone());
             }
             let reported = state.bad.get(&tenant).map_or(0, HashSet::len);
             metrics
@@ -207,7 +206,7 @@ impl StoreGateway {
             let added: Blocks = blocks
                 .iter()
                 .filter(|(id, _)| state.added.contains(id))
-                .map(|(id, block)| (*id, Arc::clone(block)))
+                .map(|(id, block)| (*id, block.clone()))
                 .collect();
             if !added.is_empty() && !tenants.contains_key(tenant) {
                 count += added.len();
@@ -270,22 +269,38 @@ impl StoreGateway {
         &self,
         tenant: &TenantId,
         range: Option<TimeRange>,
-    ) -> Result<Vec<Arc<Block>>, Error> {
+    ) -> Result<Vec<StoredBlock>, Error> {
         self.check_ready()?;
         let tenants = self.tenants.load();
         let Some(blocks) = tenants.get(tenant) else {
             return Ok(Vec::new());
         };
-        let wanted = |block: &&Arc<Block>| {
-            range.is_none_or(|range| block.meta().overlaps(range.start_ms, range.end_ms))
+        let wanted = |block: &&StoredBlock| {
+            range.is_none_or(|range| block.overlaps(range.start_ms, range.end_ms))
         };
-        Ok(blocks.values().filter(wanted).map(Arc::clone).collect())
+        Ok(blocks.values().filter(wanted).cloned().collect())
     }
 
-    fn open(&self, tenant: &TenantId, meta: Meta) -> Arc<Block> {
+    fn tenant_blocks(&self, tenant: &TenantId) -> TenantBlocks {
+        let copies = self.config.bucket_store.sync_dir.join(tenant.as_str());
+        TenantBlocks::new(self.dependencies.bucket.clone(), tenant.clone()).with_copies(copies)
+    }
+
+    fn listed(&self, tenant: &TenantId, block: &bucket_index::Block) -> StoredBlock {
+        StoredBlock::Listed(Arc::new(ListedBlock::new(
+            self.tenant_blocks(tenant),
+            block.id,
+            (block.min_ms, block.max_ms),
+            &self.dependencies.cache,
+            self.runtime.clone(),
+        )))
+    }
+
+    fn open(&self, tenant: &TenantId, meta: Meta) -> StoredBlock {
         let bucket = self.dependencies.bucket.clone();
         let directory = TenantBlocks::new(bucket.clone(), tenant.clone()).directory(meta.id);
         let files = BucketFiles::new(bucket, directory, self.runtime.clone());
-        Arc::new(Block::new(meta, Arc::new(files), &self.dependencies.cache))
+        let block = Block::new(meta, Arc::new(files), &self.dependencies.cache);
+        StoredBlock::Open(Arc::new(block))
     }
 }

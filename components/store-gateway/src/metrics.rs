@@ -16,6 +16,8 @@ pub struct Metrics {
     pub(crate) tenants: Gauge,
     pub(crate) blocks: Gauge,
     pub(crate) bad_metas: Counter,
+    pub(crate) index_loads: Counter,
+    pub(crate) index_load_failures: Counter,
 }
 
 impl Metrics {
@@ -51,6 +53,16 @@ impl Metrics {
             "phlare_bucket_stores_bad_metas",
             "Blocks left out because their meta.json cannot be read",
             metrics.bad_metas.clone(),
+        );
+        registry.register(
+            "pyroscope_bucket_index_loads",
+            "Times that the index of a tenant's blocks was looked for",
+            metrics.index_loads.clone(),
+        );
+        registry.register(
+            "pyroscope_bucket_index_load_failures",
+            "Times that it could not be read",
+            metrics.index_load_failures.clone(),
         );
         registry.register_collector(Box::new(CacheFigures(cache.clone())));
         metrics
