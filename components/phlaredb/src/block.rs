@@ -3,8 +3,8 @@
 mod bucket;
 mod cache;
 mod counted;
-mod listed;
 mod partition;
+mod unopened;
 
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -22,8 +22,8 @@ pub use cache::BlockCache;
 use cache::{Owner, Part, Piece};
 pub use counted::BytesRead;
 use counted::Counted;
-pub use listed::{ListedBlock, StoredBlock};
 pub(crate) use partition::Partition;
+pub use unopened::{StoredBlock, UnopenedBlock};
 
 /// A larger index is read in parts side by side: one connection to a store takes longer for more than for its answer to
 /// begin.

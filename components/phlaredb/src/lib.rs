@@ -30,7 +30,7 @@ mod tenant_blocks;
 mod varint;
 pub mod wal;
 
-pub use block::{Block, BlockCache, BucketFiles, BytesRead, ListedBlock, StoredBlock};
+pub use block::{Block, BlockCache, BucketFiles, BytesRead, StoredBlock, UnopenedBlock};
 pub use budget::MemoryBudget;
 pub use config::{Config, WalSync};
 pub use database::{Commit, Database, Dependencies, Recovery};

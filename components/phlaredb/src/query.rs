@@ -50,8 +50,10 @@ pub struct View {
     /// In any order.
     pub(crate) blocks: Vec<Arc<Block>>,
     /// Others, which are opened by a query that may need them.
-    pub(crate) listed: Vec<StoredBlock>,
+    pub(crate) unopened: Vec<StoredBlock>,
     pub(crate) read: Option<BytesRead>,
+    /// Blocks count even if others supersede them.
+    pub(crate) is_chosen: bool,
 }
 
 impl View {
@@ -64,7 +66,7 @@ impl View {
     /// Whether answers need files.
     #[must_use]
     pub fn has_blocks(&self) -> bool {
-        !self.blocks.is_empty() || !self.listed.is_empty()
+        !self.blocks.is_empty() || !self.unopened.is_empty()
     }
 
     /// The same; what its blocks read from now on is added to `read`. For one query.
@@ -75,6 +77,21 @@ impl View {
         }
         self.read = Some(read.clone());
         self
+    }
+
+    /// All its blocks, opened; superseded ones are left out. Waits for files.
+    ///
+    /// # Errors
+    /// If the `meta.json` of a block cannot be read now.
+    pub fn open_blocks(&self) -> Result<Vec<Arc<Block>>, Error> {
+        self.opened(None)
+    }
+
+    /// Whether it has a block, opened or not.
+    #[must_use]
+    pub fn has_block(&self, id: BlockId) -> bool {
+        let mut unopened = self.unopened.iter();
+        self.blocks.iter().any(|block| block.id() == id) || unopened.any(|block| block.id() == id)
     }
 
     /// Its blocks that are open.
@@ -89,7 +106,8 @@ impl View {
         let overlaps = |block: &Arc<Block>| block.meta().overlaps(range.start_ms, range.end_ms);
         self.blocks.retain(overlaps);
         let (start_ms, end_ms) = (range.start_ms, range.end_ms);
-        self.listed.retain(|block| block.overlaps(start_ms, end_ms));
+        self.unopened
+            .retain(|block| block.overlaps(start_ms, end_ms));
         self
     }
 
@@ -97,8 +115,9 @@ impl View {
     #[must_use]
     pub fn only(mut self, ids: &[BlockId]) -> Self {
         self.heads.clear();
+        self.is_chosen = true;
         self.blocks.retain(|block| ids.contains(&block.id()));
-        self.listed.retain(|block| ids.contains(&block.id()));
+        self.unopened.retain(|block| ids.contains(&block.id()));
         self
     }
 
@@ -121,17 +140,17 @@ impl View {
     #[must_use]
     pub fn with_stored(self, stored: Vec<StoredBlock>) -> Self {
         let mut open = Vec::new();
-        let mut listed = Vec::new();
+        let mut unopened = Vec::new();
         for block in stored {
             match block {
                 StoredBlock::Open(block) => open.push(block),
-                StoredBlock::Listed(_) => listed.push(block),
+                StoredBlock::Unopened(_) => unopened.push(block),
             }
         }
         let known: HashSet<_> = self.blocks.iter().map(|block| block.id()).collect();
-        listed.retain(|block| !known.contains(&block.id()));
+        unopened.retain(|block| !known.contains(&block.id()));
         let mut view = self.with_blocks(open);
-        view.listed.extend(listed);
+        view.unopened.extend(unopened);
         view
     }
 
@@ -147,20 +166,21 @@ impl View {
         blocks.retain(|block| wanted(times(block)));
         let open = |block: &StoredBlock| match block {
             StoredBlock::Open(block) => Ok(Some(Arc::clone(block))),
-            StoredBlock::Listed(block) => block.open(),
+            StoredBlock::Unopened(block) => block.open(),
         };
-        let listed = self.listed.par_iter();
+        let listed = self.unopened.par_iter();
         let listed: Vec<Arc<Block>> = listed
             .filter(|block| wanted(block.times_ms()))
             .filter_map(|block| open(block).transpose())
             .collect::<Result<_, _>>()?;
-        if listed.is_empty() {
-            return Ok(blocks);
-        }
+        let is_done = listed.is_empty() || self.is_chosen;
         blocks.extend(listed.into_iter().map(|block| match &self.read {
             Some(read) => Arc::new(block.counting(read)),
             None => block,
         }));
+        if is_done {
+            return Ok(blocks);
+        }
         let replaced = superseded(blocks.iter().map(|block| block.meta()));
         blocks.retain(|block| !replaced.contains(&block.id()));
         Ok(blocks)
@@ -285,7 +305,7 @@ impl View {
         let blocks = self.blocks.iter().map(|block| block.meta());
         heads
             .chain(blocks.map(|meta| (meta.min_ms, meta.max_ms)))
-            .chain(self.listed.iter().map(StoredBlock::times_ms))
+            .chain(self.unopened.iter().map(StoredBlock::times_ms))
             .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 

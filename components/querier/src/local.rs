@@ -154,6 +154,6 @@ impl Store for LocalStore {
         tenant: &'a TenantId,
         range: Option<TimeRange>,
     ) -> Reply<'a, Vec<ListedBlock>> {
-        std::future::ready(self.querier.source().listed(tenant, range)).boxed()
+        self.querier.listed(tenant, range).boxed()
     }
 }

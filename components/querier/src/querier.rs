@@ -32,7 +32,7 @@ pub trait Source: Send + Sync {
     /// As [`Self::view`]; `Unavailable` if one is not there.
     fn blocks(&self, tenant: &TenantId, ids: &[BlockId]) -> Result<View, Status> {
         let view = self.view(tenant, None)?.only(ids);
-        let absent = |id: &&BlockId| view.blocks().iter().all(|block| block.id() != **id);
+        let absent = |id: &&BlockId| !view.has_block(**id);
         match ids.iter().find(absent) {
             None => Ok(view),
             Some(id) => Err(Status::new(
@@ -46,16 +46,8 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::view`].
-    fn listed(
-        &self,
-        tenant: &TenantId,
-        range: Option<TimeRange>,
-    ) -> Result<Vec<ListedBlock>, Status> {
-        let view = self.view(tenant, range)?;
-        let blocks = view.blocks().iter();
-        Ok(blocks
-            .map(|block| ListedBlock::from(block.meta()))
-            .collect())
+    fn listed(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status> {
+        self.view(tenant, range)
     }
 }
 
@@ -248,8 +240,16 @@ impl Querier {
         Ok(times_of(&self.view(tenant, &Which::In(None))?))
     }
 
-    pub(crate) fn source(&self) -> &dyn Source {
-        &*self.source
+    /// The blocks of the bucket that may have profiles of a range.
+    pub(crate) async fn listed(
+        &self,
+        tenant: &TenantId,
+        range: Option<TimeRange>,
+    ) -> Result<Vec<ListedBlock>, Status> {
+        let view = self.source.listed(tenant, range)?;
+        let blocks = self.reading.run(move || view.open_blocks()).await??;
+        let listed = blocks.iter().map(|block| ListedBlock::from(block.meta()));
+        Ok(listed.collect())
     }
 
     pub(crate) fn view(&self, tenant: &TenantId, which: &Which) -> Result<View, Status> {

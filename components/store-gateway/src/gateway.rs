@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use phlare_block::{BlockId, Meta, bucket_index};
 use phlare_bucket::Bucket;
 use phlare_model::{Clock, TenantId, TimeRange, chain};
-use phlare_phlaredb::{Block, BlockCache, BucketFiles, ListedBlock, StoredBlock, TenantBlocks};
+use phlare_phlaredb::{Block, BlockCache, BucketFiles, StoredBlock, TenantBlocks, UnopenedBlock};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -287,7 +287,7 @@ impl StoreGateway {
     }
 
     fn listed(&self, tenant: &TenantId, block: &bucket_index::Block) -> StoredBlock {
-        StoredBlock::Listed(Arc::new(ListedBlock::new(
+        StoredBlock::Unopened(Arc::new(UnopenedBlock::new(
             self.tenant_blocks(tenant),
             block.id,
             (block.min_ms, block.max_ms),

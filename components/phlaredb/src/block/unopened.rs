@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::tenant_blocks::{FoundMeta, TenantBlocks};
 
 /// A block in a bucket of which no more is known than its id and its times.
-pub struct ListedBlock {
+pub struct UnopenedBlock {
     id: BlockId,
     times_ms: (i64, i64),
     blocks: TenantBlocks,
@@ -36,10 +36,10 @@ pub enum StoredBlock {
     /// Its `meta.json` was read.
     Open(Arc<Block>),
     /// A list says that it is there.
-    Listed(Arc<ListedBlock>),
+    Unopened(Arc<UnopenedBlock>),
 }
 
-impl ListedBlock {
+impl UnopenedBlock {
     /// A block of `blocks` whose profiles were taken from the first to the second of `times_ms`. `runtime` carries reads.
     #[must_use]
     pub fn new(
@@ -106,9 +106,9 @@ impl ListedBlock {
     }
 }
 
-impl fmt::Debug for ListedBlock {
+impl fmt::Debug for UnopenedBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ListedBlock")
+        f.debug_struct("UnopenedBlock")
             .field("id", &self.id)
             .field("times_ms", &self.times_ms)
             .finish_non_exhaustive()
@@ -121,7 +121,7 @@ impl StoredBlock {
     pub fn id(&self) -> BlockId {
         match self {
             Self::Open(block) => block.id(),
-            Self::Listed(block) => block.id,
+            Self::Unopened(block) => block.id,
         }
     }
 
@@ -130,7 +130,7 @@ impl StoredBlock {
     pub fn times_ms(&self) -> (i64, i64) {
         match self {
             Self::Open(block) => (block.meta().min_ms, block.meta().max_ms),
-            Self::Listed(block) => block.times_ms,
+            Self::Unopened(block) => block.times_ms,
         }
     }
 
