@@ -35,7 +35,9 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     (
         "components/querier",
-        &["model", "phlaredb", "proto", "server", "tenancy"],
+        &[
+            "block", "model", "phlaredb", "proto", "ring", "server", "tenancy",
+        ],
     ),
     (
         "components/store-gateway",

@@ -347,7 +347,10 @@ impl<'a, Q: Question> Attempt<'a, Q> {
             return Ok(found);
         }
         let message = format!("too few ingesters answer: {}", failures.join("; "));
-        Err(Failed::last(Status::new(ErrorKind::Unavailable, message)))
+        let status = Status::new(ErrorKind::Unavailable, message);
+        Err(Failed::last(
+            status.with_retry_after(Duration::from_secs(1)),
+        ))
     }
 
     /// Leaves out ingesters that failed before, as long as the others can be enough.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use phlare_model::{ErrorKind, ManualClock};
-use phlare_querier::{Config, RemoteStore, RingStores, Share, Store};
+use phlare_querier::{Config, Fleet, Metrics, RemoteStore, RingStores, Share, Store};
 use phlare_ring::{Membership, RingKind, RingSettings, Rings};
+use phlare_server::Registry;
 use tokio::net::TcpListener;
 
 use crate::store::{Mood, Moody};
 use crate::support::{
-    Data, Given, Node, T0_MS, analysis, assert_same, config, fleet, merge, metadata, tenant, total,
+    Data, Given, Node, T0_MS, analysis, assert_same, config, fleet, merge, metadata, offload,
+    tenant, total,
 };
 
 const PROFILES: u16 = 30;
@@ -188,6 +190,35 @@ async fn profiles_that_are_gone_between_the_calls_are_looked_for_anew() {
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.message.contains("4 attempts"), "{}", error.message);
     assert!(error.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn calls_failures_keys_and_repeats_are_counted() {
+    let data = Data::new();
+    data.push_all([1, 2, 3]).await;
+    let store = data.store("i-0");
+    store.then([Mood::Fails]);
+    let mut registry = Registry::default();
+    let fleet = Fleet::new(
+        config(),
+        Arc::new(given(&[store])),
+        offload(),
+        Arc::new(ManualClock::at_ns(T0_MS * 1_000_000)),
+        Metrics::register(&mut registry),
+    );
+    let found = fleet.select_tree(&tenant(), merge()).await.unwrap();
+    assert_eq!(found.total(), total([1, 2, 3]));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for (name, value) in [
+        ("store_calls", 4),
+        ("store_call_failures", 1),
+        ("profile_keys", 6),
+        ("query_repeats", 1),
+    ] {
+        let line = format!("phlare_querier_{name}_total{{operation=\"select_tree\"}} {value}\n");
+        assert!(text.contains(&line), "{name}: {text}");
+    }
 }
 
 #[tokio::test]
