@@ -54,6 +54,24 @@ async fn found(stores: &[Arc<Moody>], may_fail: usize) -> i64 {
     found.unwrap().total()
 }
 
+/// An ingester, and two owners of three blocks; each profile is in some of these four.
+async fn with_blocks(places: &[[bool; 4]]) -> (Arc<Moody>, [Arc<Moody>; 2]) {
+    let (ingester, bucket) = (Data::new(), Data::new());
+    for place in 0..4 {
+        let data = if place == 0 { &ingester } else { &bucket };
+        for (number, has) in places.iter().enumerate() {
+            if has[place] {
+                data.push(number as u16).await;
+            }
+        }
+        if place > 0 {
+            data.cut();
+        }
+    }
+    let owners = [bucket.store("g-0"), bucket.store("g-1")];
+    (ingester.store("i-0"), owners)
+}
+
 fn run(test: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), TestCaseError> {
     tokio::runtime::Runtime::new().unwrap().block_on(test)
 }
@@ -71,6 +89,25 @@ proptest! {
             stores[bad].set(moods.0, moods.1);
             let expected = total((0..has.len()).map(|number| number as u16));
             prop_assert_eq!(found(&stores, 1).await, expected);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn one_of_two_owners_of_blocks_may_fail(
+        places in prop::collection::vec(any::<[bool; 4]>(), 1..24), bad in 0_usize..2, moods in moods(),
+    ) {
+        run(async {
+            let (ingester, owners) = with_blocks(&places).await;
+            owners[bad].set(moods.0, moods.1);
+            let given = Given {
+                gateways: owners.map(|store| store as Arc<dyn Store>).to_vec(),
+                ..Given::ingesters([ingester as Arc<dyn Store>])
+            };
+            let stored = places.iter().enumerate().filter(|(_, places)| places.contains(&true));
+            let expected = total(stored.map(|(number, _)| number as u16));
+            let found = given.fleet().select_tree(&tenant(), merge()).await;
+            prop_assert_eq!(found.unwrap().total(), expected);
             Ok(())
         })?;
     }
