@@ -91,8 +91,7 @@ impl Leaves {
         let mut group = file.next_row_group()?;
         for open in self.leaves {
             let mut close = open.writer.close()?;
-            let physical = close.metadata.column_type();
-            open.pages.complete(physical, &mut close)?;
+            open.pages.complete(&mut close)?;
             group.append_column(&open.pages.take(), close)?;
         }
         group.close()?;

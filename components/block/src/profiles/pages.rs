@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use parquet::basic::{BoundaryOrder, Encoding, Type};
+use parquet::basic::{BoundaryOrder, Encoding};
 use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
@@ -55,13 +55,17 @@ impl Pages {
         Parts(std::mem::take(&mut self.content.lock().parts))
     }
 
-    /// Gives a column an index if the column writer gave up. It does so at the first page that holds nothing but
-    /// nulls below a list: it compares the number of nulls with that of rows. Upstream wants an index on every column.
-    pub(crate) fn complete(&self, physical: Type, close: &mut ColumnCloseResult) -> Result<()> {
-        if close.column_index.is_some() {
+    /// Gives a column an index if the column writer gave up, or may be wrong. It tells pages of nulls by comparing the
+    /// number of nulls with that of rows. So below a list it gives up at the first page that holds nothing else, and takes
+    /// a page for one that has as many nulls as rows, and values too. Upstream wants an index on every column.
+    pub(crate) fn complete(&self, close: &mut ColumnCloseResult) -> Result<()> {
+        let column = close.metadata.column_descr();
+        let (definition, repetition) = (column.max_def_level(), column.max_rep_level());
+        let has_nulls_in_lists = repetition > 0 && definition > repetition;
+        if close.column_index.is_some() && !has_nulls_in_lists {
             return Ok(());
         }
-        let mut index = ColumnIndexBuilder::new(physical);
+        let mut index = ColumnIndexBuilder::new(close.metadata.column_type());
         for page in std::mem::take(&mut self.content.lock().statistics) {
             let is_null = page.bounds.is_none();
             let (min, max) = page.bounds.unwrap_or_default();

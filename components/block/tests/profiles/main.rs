@@ -10,6 +10,7 @@ mod downsampled;
 mod foreign;
 mod hostile;
 mod oracle;
+mod random;
 mod ranges;
 mod real;
 
