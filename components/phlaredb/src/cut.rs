@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::baselines::{self, Carry};
 use crate::block::Block;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, baselines_file};
 use crate::database::{Database, Writer};
 use crate::error::Error;
 use crate::flush::{self, FlushError};
@@ -153,7 +153,7 @@ impl Database {
             path: tenant.clone(),
             source,
         };
-        let name = format!("baselines.{}", old.next_segment);
+        let name = baselines_file(old.next_segment);
         let has_baselines = baselines::write(&old.head, &tenant.join(&name)).map_err(failed)?;
         fail::fail_point!("cut.baselines");
         let checkpoint =

@@ -13,7 +13,8 @@ use phlare_block::BlockId;
 use tracing::{info, warn};
 
 use crate::block::{Block, BlockCache};
-use crate::checkpoint::{Checkpoint, sync_directory};
+use crate::checkpoint::{Checkpoint, OnDisk, sync_directory};
+use crate::wal::{self, SegmentId};
 
 /// Bytes that blocks which cannot be read may take; the oldest go first.
 const MAX_SET_ASIDE_BYTES: u64 = 256 << 20;
@@ -65,7 +66,7 @@ impl Directories {
         for directory in [self.head(), self.local()] {
             fs::create_dir_all(directory)?;
         }
-        let checkpoint = Checkpoint::read(&self.tenant)?;
+        let checkpoint = self.checkpoint()?;
         if let Some(checkpoint) = &checkpoint {
             self.publish(&checkpoint.blocks)?;
         }
@@ -98,6 +99,27 @@ impl Directories {
             }
         }
         Ok(found)
+    }
+
+    /// What counts; found out from what is there if the file is damaged.
+    fn checkpoint(&self) -> io::Result<Option<Checkpoint>> {
+        let problem = match Checkpoint::read(&self.tenant)? {
+            OnDisk::Nothing => return Ok(None),
+            OnDisk::Sound(checkpoint) => return Ok(Some(checkpoint)),
+            OnDisk::Damaged(problem) => problem,
+        };
+        warn!(
+            path = %self.tenant.display(), problem,
+            "checkpoint.json makes no sense, set aside; the whole log is replayed: if a cut was interrupted, its \
+             profiles count twice until the next cut"
+        );
+        let first_segment = wal::first_segment(&self.wal())?;
+        let names = entries(&self.tenant)?;
+        let baselines = names.iter().filter_map(|path| {
+            let digits = path.file_name()?.to_str()?.strip_prefix("baselines.")?;
+            digits.parse().ok().map(SegmentId::new)
+        });
+        Checkpoint::recover(&self.tenant, first_segment, baselines).map(Some)
     }
 
     /// Moves blocks that have just been written to where finished ones are. Those that are there already stay.

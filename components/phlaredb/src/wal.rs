@@ -33,6 +33,7 @@ pub use metrics::Metrics;
 pub use options::{Options, SyncPolicy};
 
 use log::Log;
+pub(crate) use recover::first_segment;
 
 /// The number of a segment; later ones have larger numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -131,6 +131,22 @@ fn list(directory: &Path) -> Result<Listing, Error> {
     Ok((segments, foreign))
 }
 
+/// The first segment that lies in a directory, as far as its name says; `None` if there is none.
+pub(crate) fn first_segment(directory: &Path) -> io::Result<Option<SegmentId>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut first: Option<SegmentId> = None;
+    for entry in entries {
+        if let Some(id) = entry?.file_name().to_str().and_then(parse_file_name) {
+            first = Some(first.map_or(id, |first| first.min(id)));
+        }
+    }
+    Ok(first)
+}
+
 /// Takes only what [`file_name`] would write, and leaves room for many more numbers.
 fn parse_file_name(name: &str) -> Option<SegmentId> {
     let digits = name.strip_suffix(".wal")?;

@@ -150,3 +150,63 @@ fn a_closed_database_refuses() {
     let refused = fixture.append(GO_CPU, "process_cpu", "cart", T0_MS + 1, 0);
     assert!(refused.is_err());
 }
+
+/// What makes no sense in the place of `checkpoint.json`.
+const DAMAGED: [&[u8]; 4] = [
+    b"",
+    b"{\"version\":1,\"first_seg",
+    b"{\"version\":0,\"first_segment\":1,\"blocks\":[]}",
+    b"\0\0\0\0",
+];
+
+#[test]
+fn a_damaged_checkpoint_is_set_aside_and_nothing_is_lost_or_counted_twice() {
+    for damage in DAMAGED {
+        let directory = tempfile::tempdir().unwrap();
+        let first = open(directory.path());
+        first.push(GO_CPU, "process_cpu", "cart", T0_MS);
+        first.push_cumulative("heap", T0_MS, 1);
+        first.push_cumulative("heap", T0_MS + 1, 2);
+        let each = first.total(CPU, r#"{service_name="heap"}"#);
+        first.database.cut().unwrap();
+        first.push(GO_CPU, "process_cpu", "cart", T0_MS + 2);
+        let before = first.total(CPU, "{}");
+        drop(first);
+        fs::write(directory.path().join("checkpoint.json"), damage).unwrap();
+
+        let second = open(directory.path());
+        assert_eq!(second.total(CPU, "{}"), before);
+        let aside = fs::read(directory.path().join("checkpoint.json.damaged"));
+        assert_eq!(aside.unwrap(), damage);
+        // Cumulative series go on from what they had counted.
+        second.push_cumulative("heap", T0_MS + 3, 3);
+        assert_eq!(second.total(CPU, "{}"), before + each);
+        drop(second);
+        let third = open(directory.path());
+        assert_eq!(third.total(CPU, "{}"), before + each);
+        third.database.cut().unwrap();
+        assert_eq!(third.total(CPU, "{}"), before + each);
+    }
+}
+
+#[test]
+fn without_a_log_a_damaged_checkpoint_leaves_the_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(directory.path());
+    first.push_cumulative("heap", T0_MS, 1);
+    first.push_cumulative("heap", T0_MS + 1, 2);
+    let each = first.total(CPU, "{}");
+    first.database.cut().unwrap();
+    first.database.close().unwrap();
+    drop(first);
+    for segment in segments(directory.path()) {
+        fs::remove_file(segment).unwrap();
+    }
+    fs::write(directory.path().join("checkpoint.json"), b"{").unwrap();
+    let second = open(directory.path());
+    assert_eq!(second.total(CPU, "{}"), each);
+    second.push_cumulative("heap", T0_MS + 2, 3);
+    assert_eq!(second.total(CPU, "{}"), 2 * each);
+    drop(second);
+    assert_eq!(open(directory.path()).total(CPU, "{}"), 2 * each);
+}
