@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .emit_rerun_if_changed(false)
         .bytes(".push.v1.RawSample")
+        .bytes(".phlare.ingest.v1.AppendRequest.profile")
         .compile_fds(descriptors)?;
     pbjson_build::Builder::new()
         .register_descriptors(&encoded)?

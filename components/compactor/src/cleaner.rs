@@ -54,6 +54,8 @@ impl Compactor {
 
     async fn clean_all(&self) -> Result<(), Error> {
         let tenants = TenantBlocks::tenants(&self.dependencies.bucket).await?;
+        let own = |tenant: &TenantId| self.owns(tenant, tenant.as_str());
+        let tenants: Vec<_> = tenants.into_iter().filter(own).collect();
         self.dependencies.metrics.retain_tenants(&tenants);
         let cleaned = stream::iter(tenants)
             .map(|tenant| async move {

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::job::{self, Work};
 use crate::metrics::{Metrics, Reason};
 use crate::plan::{self, Candidate, Job, Rules, Stage};
+use crate::sharding::Sharding;
 use crate::tenant::{Listing, Metas};
 
 /// Pause before a tenant is tried again in one run; doubles up to the longest.
@@ -47,6 +48,8 @@ pub struct Dependencies {
     pub uploads: Arc<dyn Uploads>,
     /// Figures.
     pub metrics: Metrics,
+    /// Its place among others; alone, it does everything.
+    pub sharding: Option<Sharding>,
 }
 
 /// Merges and cleans the blocks of all tenants.
@@ -161,7 +164,7 @@ impl Compactor {
         let (mut skipped, mut succeeded, mut failed) = (0, 0, 0);
         let mut first = Ok(());
         for tenant in &tenants {
-            if !self.is_enabled(tenant) {
+            if !self.is_enabled(tenant) || !self.serves(tenant) {
                 skipped += 1;
                 continue;
             }
@@ -324,6 +327,8 @@ impl Round<'_> {
         let compactor = self.compactor;
         let now_ms = compactor.dependencies.clock.now_ns() / 1_000_000;
         let mut jobs = plan::plan(&candidates, &self.rules(), now_ms);
+        let tenant = self.blocks.tenant();
+        jobs.retain(|job| compactor.owns(tenant, &format!("{tenant}/{job}")));
         jobs.truncate(compactor.config.compaction_concurrency);
         jobs
     }
@@ -343,6 +348,10 @@ impl Round<'_> {
 
     /// Marks blocks that others contain: of an earlier run that was cut off, or uploaded late.
     async fn collect_garbage(&mut self) -> Result<(), Error> {
+        let tenant = self.blocks.tenant();
+        if !self.compactor.owns(tenant, tenant.as_str()) {
+            return Ok(());
+        }
         // Nothing gives way to a block that is damaged.
         let sound = self.candidates.iter();
         let sound = sound.filter(|(id, _)| !self.excluded.contains(id));

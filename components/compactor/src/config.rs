@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use phlare_model::flag::go_bool;
 use phlare_model::time::{duration, durations};
+use phlare_ring::CompactorRing;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the compactor.
@@ -99,6 +100,10 @@ pub struct Config {
     /// Which blocks are merged first: smallest-range-oldest-blocks-first or newest-blocks-first.
     #[arg(long = "compactor.compaction-jobs-order", value_name = "ORDER")]
     pub compaction_jobs_order: JobsOrder,
+
+    /// Those who share the work.
+    #[command(flatten)]
+    pub sharding_ring: CompactorRing,
 }
 
 impl Default for Config {
@@ -123,6 +128,7 @@ impl Default for Config {
             enabled_tenants: Vec::new(),
             disabled_tenants: Vec::new(),
             compaction_jobs_order: JobsOrder::default(),
+            sharding_ring: CompactorRing::default(),
         }
     }
 }

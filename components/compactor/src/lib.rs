@@ -14,9 +14,11 @@ mod error;
 mod job;
 mod metrics;
 mod plan;
+mod sharding;
 mod tenant;
 
 pub use compactor::{Compactor, Dependencies};
 pub use config::{Config, ConfigError, JobsOrder};
 pub use error::Error;
 pub use metrics::Metrics;
+pub use sharding::Sharding;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use phlare_model::time::duration;
+use phlare_ring::DistributorRing;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the distributor; YAML section `distributor`, flags `-distributor.*`.
@@ -14,12 +15,26 @@ pub struct Config {
     #[arg(long = "distributor.push.timeout", value_name = "DURATION", value_parser = duration::parse)]
     #[serde(with = "duration", rename = "pushtimeout")]
     pub push_timeout: Duration,
+
+    /// Bytes of profiles that may be on their way to ingesters; more are refused until some have arrived.
+    #[arg(
+        id = "distributor.max-inflight-bytes",
+        long = "distributor.max-inflight-bytes",
+        value_name = "BYTES"
+    )]
+    pub max_inflight_bytes: usize,
+
+    /// Those who share the tenants' rate limits.
+    #[command(flatten)]
+    pub ring: DistributorRing,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             push_timeout: Duration::from_secs(5),
+            max_inflight_bytes: 256 << 20,
+            ring: DistributorRing::default(),
         }
     }
 }
@@ -65,7 +80,8 @@ mod tests {
     fn a_push_needs_time() {
         assert_eq!(
             Config {
-                push_timeout: Duration::ZERO
+                push_timeout: Duration::ZERO,
+                ..Config::default()
             }
             .validate(),
             Err(ConfigError::NoTime)

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use phlare_model::{Clock, TenantId};
 use phlare_pprof::{Seed, Workspace};
+use phlare_ring::{Operation, Ring};
 use phlare_server::{Inbound, Offload};
 use phlare_tenancy::{Limits, Overrides};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -30,6 +32,8 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// Key of content hashes: the one that the databases have.
     pub seed: Seed,
+    /// The ring of distributors, which share the rate limit of a tenant; alone, there is none.
+    pub distributors: Option<watch::Receiver<Ring>>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -123,11 +127,13 @@ impl Distributor {
             metrics,
             ..
         } = dependencies;
+        let now_ns = self.now_ns();
         Pipeline {
             tenant,
             limits,
             body,
-            now_ns: self.now_ns(),
+            now_ns,
+            distributors: healthy(dependencies.distributors.as_ref(), now_ns / 1_000_000),
             seed: *seed,
             rates,
             metrics,
@@ -145,4 +151,10 @@ impl Distributor {
             workspaces.push(workspace);
         }
     }
+}
+
+/// How many distributors there are: at least this one.
+fn healthy(ring: Option<&watch::Receiver<Ring>>, now_ms: i64) -> usize {
+    let counted = ring.map(|ring| ring.borrow().healthy(Operation::READ, now_ms));
+    counted.unwrap_or(1).max(1)
 }

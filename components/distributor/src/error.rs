@@ -181,6 +181,15 @@ impl Error {
     }
 }
 
+/// The reason that an ingester gives, if it is one of those that profiles are counted under.
+pub(crate) fn known_reason(reason: &str) -> &'static str {
+    let known = ["series_limit", "ingest_limit_reached", "invalid_labels"];
+    known
+        .into_iter()
+        .find(|known| *known == reason)
+        .unwrap_or("unknown")
+}
+
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {

@@ -20,7 +20,9 @@ mod pipeline;
 mod push;
 mod rate;
 mod relabel;
+mod remote;
 mod replica;
+mod replicas;
 mod series;
 mod session;
 #[cfg(test)]
@@ -33,4 +35,6 @@ pub use distributor::{Dependencies, Distributor};
 pub use error::Error;
 pub use ingest::Params;
 pub use metrics::Metrics;
+pub use remote::RemoteIngesters;
 pub use replica::{Durable, Ingest, Refused};
+pub use replicas::{Ingesters, ReplicaDependencies, ReplicaMetrics, Replicas};

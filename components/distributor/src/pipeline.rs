@@ -92,6 +92,8 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) body: &'a BodyBudget,
     pub(crate) now_ns: i64,
+    /// How many share the tenant's rate.
+    pub(crate) distributors: usize,
     pub(crate) seed: Seed,
     pub(crate) rates: &'a Rates,
     pub(crate) metrics: &'a Metrics,
@@ -143,6 +145,7 @@ impl Pipeline<'_> {
             self.tenant,
             size.saturating_add(labels::size(series)),
             limits,
+            self.distributors,
         )?;
         let samples = decoded.sample_count();
         let sizes = Sizes {
@@ -181,7 +184,7 @@ impl Pipeline<'_> {
         self.metrics.dropped(&profile.dropped);
         debug!(tenant = %self.tenant, samples, stored = profile.samples.len(), ?language, dropped = ?profile.dropped, "profile");
 
-        let mut split = Split::of(&profile, series, limits);
+        let mut split = Split::of(&profile, series, limits, raw);
         self.metrics.sanitized(self.tenant, split.sanitized);
         for _ in 0..split.dropped_by_rules {
             self.metrics

@@ -48,16 +48,19 @@ impl Rates {
         }
     }
 
-    /// Takes `size` bytes out of the tenant's bucket, if they are in it.
+    /// Takes `size` bytes out of the tenant's bucket, if they are in it. The rate is divided among `distributors`; the
+    /// burst is not, or large profiles would never pass.
     pub(crate) fn take(
         &self,
         tenant: &TenantId,
         size: usize,
         limits: &Limits,
+        distributors: usize,
     ) -> Result<(), Error> {
         let Some(rate) = limits.ingestion_rate_bytes() else {
             return Ok(());
         };
+        let rate = rate / distributors.max(1) as f64;
         let burst = limits.ingestion_burst_bytes();
         let (size, shown) = (size as f64, ByteSize(size as u64));
         if size > burst {
@@ -120,7 +123,7 @@ mod tests {
         };
         for _ in 0..5 {
             rates
-                .take(&tenant("a"), limits.max_profile_size_bytes, &limits)
+                .take(&tenant("a"), limits.max_profile_size_bytes, &limits, 1)
                 .unwrap();
             clock.advance(Duration::from_secs(10));
         }
@@ -131,8 +134,8 @@ mod tests {
         let clock = Arc::new(ManualClock::at_ns(0));
         let rates = Rates::new(Arc::<ManualClock>::clone(&clock));
         let limits = Limits::default();
-        rates.take(&tenant("a"), 4 * MIB, &limits).unwrap();
-        let refusal = rates.take(&tenant("a"), 3 * MIB, &limits).unwrap_err();
+        rates.take(&tenant("a"), 4 * MIB, &limits, 1).unwrap();
+        let refusal = rates.take(&tenant("a"), 3 * MIB, &limits, 1).unwrap_err();
         let text = refusal.to_string();
         assert!(
             text.contains("4.0 MiB/s") && text.contains("`ingestion_rate_mb`"),
@@ -145,9 +148,21 @@ mod tests {
         let Error::RateLimited { retry_after, .. } = refusal else {
             panic!("{refusal:?}")
         };
-        rates.take(&tenant("b"), 3 * MIB, &limits).unwrap();
+        rates.take(&tenant("b"), 3 * MIB, &limits, 1).unwrap();
         clock.advance(retry_after + Duration::from_millis(1));
-        rates.take(&tenant("a"), 3 * MIB, &limits).unwrap();
+        rates.take(&tenant("a"), 3 * MIB, &limits, 1).unwrap();
+    }
+
+    #[test]
+    fn distributors_share_the_rate() {
+        let clock = Arc::new(ManualClock::at_ns(0));
+        let rates = Rates::new(Arc::<ManualClock>::clone(&clock));
+        let limits = Limits::default();
+        rates.take(&tenant("a"), 4 * MIB, &limits, 4).unwrap();
+        clock.advance(Duration::from_secs(1));
+        // A quarter of 4 MiB/s.
+        assert!(rates.take(&tenant("a"), 2 * MIB, &limits, 4).is_err());
+        rates.take(&tenant("a"), MIB, &limits, 4).unwrap();
     }
 
     #[test]
@@ -157,7 +172,7 @@ mod tests {
             max_profile_size_bytes: 0,
             ..Limits::default()
         };
-        let refusal = rates.take(&tenant("a"), 3 * MIB, &limits).unwrap_err();
+        let refusal = rates.take(&tenant("a"), 3 * MIB, &limits, 1).unwrap_err();
         assert!(matches!(refusal, Error::AboveBurst { .. }), "{refusal}");
         assert!(refusal.to_string().contains("3.0 MiB"), "{refusal}");
     }
@@ -170,7 +185,7 @@ mod tests {
             ..Limits::default()
         };
         for _ in 0..10 {
-            rates.take(&tenant("a"), 100 * MIB, &limits).unwrap();
+            rates.take(&tenant("a"), 100 * MIB, &limits, 1).unwrap();
         }
     }
 
@@ -180,11 +195,13 @@ mod tests {
         let rates = Rates::new(Arc::<ManualClock>::clone(&clock));
         for i in 0..MANY {
             rates
-                .take(&tenant(&i.to_string()), 1, &Limits::default())
+                .take(&tenant(&i.to_string()), 1, &Limits::default(), 1)
                 .unwrap();
         }
         clock.advance(Duration::from_secs(60));
-        rates.take(&tenant("new"), 1, &Limits::default()).unwrap();
+        rates
+            .take(&tenant("new"), 1, &Limits::default(), 1)
+            .unwrap();
         assert_eq!(rates.buckets.lock().len(), 1);
     }
 }

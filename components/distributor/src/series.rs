@@ -12,6 +12,8 @@ use phlare_pprof::Normalized;
 use phlare_pprof::normalized::{Group, Sample, ValueType};
 use phlare_tenancy::Limits;
 use phlare_tenancy::relabel::Verdict;
+use uuid::Uuid;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::error::Error;
 use crate::{labels, partition, relabel};
@@ -34,7 +36,15 @@ pub(crate) struct Split {
 impl Split {
     /// Splits by the labels of samples, relabels and validates (api.md 8.1, steps 16 and 17). A label of the
     /// series wins over one of the samples with the same name.
-    pub(crate) fn of(profile: &Normalized<'_>, series: &LabelsBuilder, limits: &Limits) -> Self {
+    ///
+    /// `raw`: the profile as it came, for the ids of its rows.
+    pub(crate) fn of(
+        profile: &Normalized<'_>,
+        series: &LabelsBuilder,
+        limits: &Limits,
+        raw: &[u8],
+    ) -> Self {
+        let content = xxh3_128(raw);
         let mut split = Self::default();
         let mut known: HashMap<Labels, usize> = HashMap::new();
         for (index, group) in profile.groups.iter().enumerate() {
@@ -65,7 +75,8 @@ impl Split {
                     continue;
                 }
             }
-            push_rows(&mut split.rows, profile, index, labels, limits);
+            let id = id(content, profile.time_ns, &labels);
+            push_rows(&mut split.rows, profile, (index, id), labels, limits);
         }
         split
     }
@@ -134,11 +145,26 @@ impl Merged {
     }
 }
 
+/// The same profile of the same series and time has the same id, so a push that a client repeats is known as one,
+/// wherever its replicas are. Version 8 of UUIDs: a hash.
+fn id(content: u128, time_ns: i64, labels: &LabelsBuilder) -> Uuid {
+    let mut hash = Xxh3::new();
+    hash.update(&content.to_le_bytes());
+    hash.update(&time_ns.to_le_bytes());
+    for (name, value) in labels.iter() {
+        for text in [name, value] {
+            hash.update(&text.len().to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    uuid::Builder::from_custom_bytes(hash.digest128().to_le_bytes()).into_uuid()
+}
+
 /// One row for each sample type; all share an id.
 fn push_rows(
     rows: &mut Vec<Row>,
     profile: &Normalized<'_>,
-    group: usize,
+    (group, id): (usize, Uuid),
     mut labels: LabelsBuilder,
     limits: &Limits,
 ) {
@@ -146,7 +172,6 @@ fn push_rows(
     let ordered = limits.enforce_labels_order || labels.get(ORDER) == Some("enforced");
     let differences = labels.get(DELTA) != Some("false") && labels.get(NAME) == Some("memory");
     let partition = partition::of(profile, &labels, otel);
-    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
     for control in [DELTA, OTEL, ORDER] {
         labels.remove(control);
     }

@@ -130,10 +130,12 @@ pub(crate) fn bench_with(limits: Limits, now_ns: i64) -> Bench {
         offload,
         clock: Arc::<ManualClock>::clone(&clock),
         seed: Seed::new(1, 2),
+        distributors: None,
         metrics: Metrics::register(&mut registry),
     };
     let config = Config {
         push_timeout: std::time::Duration::from_millis(50),
+        ..Config::default()
     };
     Bench {
         distributor: Distributor::new(config, dependencies),

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use phlare_bucket::Bucket;
 use phlare_model::TenantId;
 use phlare_phlaredb::{Append, Commit, Database, Uploads};
-use phlare_tenancy::Overrides;
+use phlare_ring::{Operation, Ring};
+use phlare_tenancy::{Limits, Overrides};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -34,6 +36,8 @@ pub struct Dependencies {
     pub bucket: Bucket,
     /// Who hears of uploads.
     pub uploads: Arc<dyn Uploads>,
+    /// The ring of ingesters, which share the series of a tenant; alone, there is none.
+    pub ring: Option<watch::Receiver<Ring>>,
 }
 
 /// Holds the databases of all tenants.
@@ -151,10 +155,7 @@ impl Ingester {
         self.check_ready()?;
         self.check_disk()?;
         let limits = self.dependencies.overrides.limits(tenant);
-        let max_series = smallest_limit(
-            limits.max_local_series_per_tenant,
-            limits.max_global_series_per_tenant,
-        );
+        let max_series = smallest_limit(limits.max_local_series_per_tenant, self.share(&limits));
         let database = self.databases.get_or_open(tenant, |tenants| {
             let limit = self.config.max_tenants;
             if limit != 0 && tenants >= limit {
@@ -169,6 +170,24 @@ impl Ingester {
             Ok(database)
         })?;
         Ok(database.append(append, max_series)?)
+    }
+
+    /// This ingester's part of the tenant's series: each is in as many ingesters as it has replicas, spread over the
+    /// tenant's shard. 0 is unlimited.
+    fn share(&self, limits: &Limits) -> usize {
+        let whole = limits.max_global_series_per_tenant;
+        let Some(ring) = &self.dependencies.ring else {
+            return whole;
+        };
+        let ring = ring.borrow();
+        let now_ms = self.dependencies.databases.clock.now_ns() / 1_000_000;
+        let factor = ring.settings().replication_factor;
+        share(
+            whole,
+            ring.healthy(Operation::WRITE, now_ms),
+            limits.ingestion_tenant_shard_size,
+            factor,
+        )
     }
 
     /// The database of a tenant, if it has stored anything.
@@ -207,6 +226,16 @@ impl Ingester {
     }
 }
 
+fn share(whole: usize, healthy: usize, shard: usize, factor: usize) -> usize {
+    let ingesters = match shard {
+        0 => healthy,
+        shard => healthy.min(shard),
+    };
+    // Fewer ingesters than replicas: each has all series.
+    let ingesters = ingesters.max(factor).max(1);
+    whole.saturating_mul(factor).div_ceil(ingesters)
+}
+
 /// The smaller of two limits of which 0 means none.
 fn smallest_limit(a: usize, b: usize) -> usize {
     match (a, b) {
@@ -217,4 +246,20 @@ fn smallest_limit(a: usize, b: usize) -> usize {
 
 fn gauge(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_a_tenant_are_shared() {
+        assert_eq!(share(5000, 3, 0, 3), 5000);
+        assert_eq!(share(5000, 6, 0, 3), 2500);
+        assert_eq!(share(5000, 6, 4, 3), 3750);
+        assert_eq!(share(5000, 1, 0, 3), 5000, "fewer ingesters than replicas");
+        assert_eq!(share(5000, 0, 0, 1), 5000, "nobody is known");
+        assert_eq!(share(1, 100, 0, 1), 1, "never unlimited by rounding");
+        assert_eq!(share(0, 6, 0, 3), 0, "unlimited");
+    }
 }

@@ -1,6 +1,6 @@
 //! Holds recent profiles: one database for each tenant, made at the tenant's first profile.
 //!
-//! Knows nothing of requests, selectors or the ring. At start it replays the logs of all tenants, and
+//! Knows nothing of selectors, and of the ring only its own name. At start it replays the logs of all tenants, and
 //! takes and answers nothing before that is done.
 
 mod config;
@@ -10,6 +10,7 @@ mod disk;
 mod error;
 mod ingester;
 mod metrics;
+mod service;
 mod shipper;
 mod storage;
 
@@ -17,3 +18,4 @@ pub use config::Config;
 pub use error::Error;
 pub use ingester::{Dependencies, Ingester};
 pub use metrics::Metrics;
+pub use service::IngestService;

@@ -40,6 +40,10 @@ fn open(directory: &Path, heard: &Arc<Heard>) -> Arc<Ingester> {
     };
     let bucket = directory.join("bucket");
     std::fs::create_dir_all(&bucket).unwrap();
+    let config = Config {
+        max_tenants: 0,
+        ..Config::default()
+    };
     let dependencies = Dependencies {
         overrides: Overrides::fixed(Limits::default()),
         metrics: Metrics::default(),
@@ -54,8 +58,9 @@ fn open(directory: &Path, heard: &Arc<Heard>) -> Arc<Ingester> {
         },
         bucket: Bucket::filesystem(&bucket, &phlare_bucket::Metrics::default()).unwrap(),
         uploads: Arc::clone(heard) as _,
+        ring: None,
     };
-    let ingester = Ingester::new(Config { max_tenants: 0 }, storage, dependencies).unwrap();
+    let ingester = Ingester::new(config, storage, dependencies).unwrap();
     ingester.recover().unwrap();
     Arc::new(ingester)
 }

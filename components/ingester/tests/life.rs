@@ -20,6 +20,10 @@ fn ingester(directory: &std::path::Path, max_tenants: usize) -> Result<Ingester,
         data_path: directory.to_owned(),
         ..phlare_phlaredb::Config::default()
     };
+    let config = Config {
+        max_tenants,
+        ..Config::default()
+    };
     let dependencies = Dependencies {
         overrides: Overrides::fixed(Limits::default()),
         metrics: Metrics::default(),
@@ -34,8 +38,9 @@ fn ingester(directory: &std::path::Path, max_tenants: usize) -> Result<Ingester,
         },
         bucket: Bucket::memory(&phlare_bucket::Metrics::default()),
         uploads: Arc::new(Nobody),
+        ring: None,
     };
-    Ingester::new(Config { max_tenants }, storage, dependencies)
+    Ingester::new(config, storage, dependencies)
 }
 
 #[derive(Debug)]

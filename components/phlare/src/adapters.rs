@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phlare_block::Meta;
+use phlare_block::{BlockId, Meta};
 use phlare_distributor::{Durable, Ingest, Refused};
 use phlare_ingester::Ingester;
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
-use phlare_model::{Clock, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
-use phlare_phlaredb::{Append, Uploads, View};
+use phlare_model::{Clock, ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_phlaredb::{Append, StoredBlock, Uploads, View};
 use phlare_proto::google::v1::Profile;
-use phlare_querier::{Querier, Source};
+use phlare_querier::{Fleet, Querier, Source};
 use phlare_query_frontend::Answer;
 use phlare_server::Status;
 use phlare_store_gateway::StoreGateway;
@@ -53,11 +53,19 @@ impl Uploads for NewBlocks {
     }
 }
 
-/// All that is stored: heads and local blocks of the ingester, and the bucket.
+/// Without a store-gateway in this process nobody hears of uploads.
+#[derive(Debug)]
+pub(crate) struct Nobody;
+
+impl Uploads for Nobody {
+    fn uploaded(&self, _: &TenantId, _: Meta) {}
+}
+
+/// What is stored: heads and local blocks of the ingester, and the bucket, as far as they are here.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    pub(crate) ingester: Arc<Ingester>,
-    pub(crate) gateway: Arc<StoreGateway>,
+    pub(crate) ingester: Option<Arc<Ingester>>,
+    pub(crate) gateway: Option<Arc<StoreGateway>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The bucket is asked for profiles older than this.
     pub(crate) query_store_after: Duration,
@@ -66,15 +74,21 @@ pub(crate) struct Stored {
 impl Source for Stored {
     /// Answers without what is still being replayed or listed would have gaps: until all is there, there is none.
     fn view(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status> {
-        self.ingester.check_ready()?;
+        if let Some(ingester) = &self.ingester {
+            ingester.check_ready()?;
+        }
         // The bucket first: what is cut and uploaded in between is in both views, and not in neither.
-        let mut blocks = self.gateway.blocks(tenant, range)?;
+        let mut blocks = match &self.gateway {
+            Some(gateway) => gateway.blocks(tenant, range)?,
+            None => Vec::new(),
+        };
         if !self.query_store_after.is_zero() {
             let after_ms = i64::try_from(self.query_store_after.as_millis()).unwrap_or(i64::MAX);
             let newest_ms = (self.clock.now_ns() / 1_000_000).saturating_sub(after_ms);
             blocks.retain(|block| block.times_ms().0 <= newest_ms);
         }
-        let database = self.ingester.database(tenant);
+        let ingester = self.ingester.as_ref();
+        let database = ingester.and_then(|ingester| ingester.database(tenant));
         let view = database.map(|database| database.view()).unwrap_or_default();
         let view = view.with_stored(blocks);
         Ok(match range {
@@ -84,56 +98,129 @@ impl Source for Stored {
     }
 }
 
-/// The querier of this process.
-#[derive(Clone)]
-pub(crate) struct LocalQuerier(pub(crate) Querier);
+/// What other processes may ask of this one: whatever is not about blocks is for its ingester, blocks are for its
+/// store-gateway.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) ingester: Option<Arc<Ingester>>,
+    pub(crate) gateway: Option<Arc<StoreGateway>>,
+}
 
-impl fmt::Debug for LocalQuerier {
+impl Served {
+    fn of_gateway(
+        &self,
+        tenant: &TenantId,
+        range: Option<TimeRange>,
+    ) -> Result<Vec<StoredBlock>, Status> {
+        let Some(gateway) = &self.gateway else {
+            return Err(Status::new(
+                ErrorKind::Unavailable,
+                "this process has no store-gateway",
+            ));
+        };
+        Ok(gateway.blocks(tenant, range)?)
+    }
+}
+
+impl Source for Served {
+    fn view(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status> {
+        let Some(ingester) = &self.ingester else {
+            return Ok(View::default());
+        };
+        ingester.check_ready()?;
+        let database = ingester.database(tenant);
+        let view = database.map(|database| database.view()).unwrap_or_default();
+        Ok(match range {
+            Some(range) => view.within(range),
+            None => view,
+        })
+    }
+
+    fn blocks(&self, tenant: &TenantId, ids: &[BlockId]) -> Result<View, Status> {
+        // Others may not know yet that a block is replaced.
+        let mut blocks = self.of_gateway(tenant, None)?;
+        blocks.retain(|block| ids.contains(&block.id()));
+        let view = View::chosen(blocks);
+        match ids.iter().find(|id| !view.has_block(**id)) {
+            None => Ok(view),
+            Some(id) => Err(Status::new(
+                ErrorKind::Unavailable,
+                format!("block {id} of tenant {tenant} is not known here"),
+            )),
+        }
+    }
+
+    fn listed(&self, tenant: &TenantId, range: Option<TimeRange>) -> Result<View, Status> {
+        Ok(View::default().with_stored(self.of_gateway(tenant, range)?))
+    }
+}
+
+/// Who answers the queries of the frontend: the querier of this process, or the stores of a fleet.
+#[derive(Clone)]
+pub(crate) struct Answers<Q>(pub(crate) Q);
+
+impl<Q: fmt::Debug> fmt::Debug for Answers<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl phlare_query_frontend::Querier for LocalQuerier {
-    fn label_names(&self, tenant: TenantId, query: MetadataQuery) -> Answer<'_, Vec<String>> {
-        Box::pin(async move { self.0.label_names(&tenant, query).await })
-    }
+/// The same questions for either.
+macro_rules! answers {
+    ($querier:ty, $($wait:tt)*) => {
+        impl phlare_query_frontend::Querier for Answers<$querier> {
+            fn label_names(
+                &self,
+                tenant: TenantId,
+                query: MetadataQuery,
+            ) -> Answer<'_, Vec<String>> {
+                Box::pin(async move { self.0.label_names(&tenant, query).await })
+            }
 
-    fn label_values(
-        &self,
-        tenant: TenantId,
-        name: String,
-        query: MetadataQuery,
-    ) -> Answer<'_, Vec<String>> {
-        Box::pin(async move { self.0.label_values(&tenant, name, query).await })
-    }
+            fn label_values(
+                &self,
+                tenant: TenantId,
+                name: String,
+                query: MetadataQuery,
+            ) -> Answer<'_, Vec<String>> {
+                Box::pin(async move { self.0.label_values(&tenant, name, query).await })
+            }
 
-    fn series(
-        &self,
-        tenant: TenantId,
-        names: Vec<String>,
-        query: MetadataQuery,
-    ) -> Answer<'_, Vec<Labels>> {
-        Box::pin(async move { self.0.series(&tenant, names, query).await })
-    }
+            fn series(
+                &self,
+                tenant: TenantId,
+                names: Vec<String>,
+                query: MetadataQuery,
+            ) -> Answer<'_, Vec<Labels>> {
+                Box::pin(async move { self.0.series(&tenant, names, query).await })
+            }
 
-    fn select_tree(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Tree> {
-        Box::pin(async move { self.0.select_tree(&tenant, query).await })
-    }
+            fn select_tree(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Tree> {
+                Box::pin(async move { self.0.select_tree(&tenant, query).await })
+            }
 
-    fn select_pprof(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Profile> {
-        Box::pin(async move { self.0.select_pprof(&tenant, query).await })
-    }
+            fn select_pprof(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Profile> {
+                Box::pin(async move { self.0.select_pprof(&tenant, query).await })
+            }
 
-    fn select_series(&self, tenant: TenantId, query: SeriesQuery) -> Answer<'_, Vec<TimeSeries>> {
-        Box::pin(async move { self.0.select_series(&tenant, query).await })
-    }
+            fn select_series(
+                &self,
+                tenant: TenantId,
+                query: SeriesQuery,
+            ) -> Answer<'_, Vec<TimeSeries>> {
+                Box::pin(async move { self.0.select_series(&tenant, query).await })
+            }
 
-    fn stats(&self, tenant: TenantId) -> Answer<'_, ProfileStats> {
-        Box::pin(async move { self.0.stats(&tenant) })
-    }
+            fn stats(&self, tenant: TenantId) -> Answer<'_, ProfileStats> {
+                Box::pin(async move { self.0.stats(&tenant) $($wait)* })
+            }
 
-    fn analyze(&self, tenant: TenantId, query: AnalyzeQuery) -> Answer<'_, Analysis> {
-        Box::pin(async move { self.0.analyze(&tenant, query).await })
-    }
+            fn analyze(&self, tenant: TenantId, query: AnalyzeQuery) -> Answer<'_, Analysis> {
+                Box::pin(async move { self.0.analyze(&tenant, query).await })
+            }
+        }
+    };
 }
+
+answers!(Querier,);
+answers!(Fleet, .await);

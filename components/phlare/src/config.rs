@@ -11,10 +11,8 @@ use phlare_model::flag::go_bool;
 use phlare_model::time::duration;
 use serde::{Deserialize, Serialize};
 
+use crate::target::{Target, Targets, UnknownTarget};
 use crate::yaml;
-
-/// What `-target` may name. `all` is every component in one process.
-const TARGETS: [&str; 1] = ["all"];
 
 /// Settings of the process.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -36,8 +34,16 @@ pub(crate) struct Config {
         default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
     pub(crate) show_banner: bool,
 
+    /// How long the process goes on serving after it was told to stop, while others learn that it leaves.
+    #[arg(long = "shutdown-delay", value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub(crate) shutdown_delay: Duration,
+
     #[command(flatten)]
     pub(crate) server: phlare_server::Config,
+
+    #[command(flatten)]
+    pub(crate) memberlist: phlare_ring::GossipConfig,
 
     #[command(flatten)]
     pub(crate) distributor: phlare_distributor::Config,
@@ -97,7 +103,9 @@ impl Default for Config {
             target: vec!["all".to_owned()],
             multitenancy_enabled: false,
             show_banner: true,
+            shutdown_delay: Duration::ZERO,
             server: phlare_server::Config::default(),
+            memberlist: phlare_ring::GossipConfig::default(),
             distributor: phlare_distributor::Config::default(),
             ingester: phlare_ingester::Config::default(),
             pyroscopedb: phlare_phlaredb::Config::default(),
@@ -138,8 +146,14 @@ pub(crate) enum Error {
         line: usize,
         problem: &'static str,
     },
-    #[error("`target` is {0:?}: this program runs {known}", known = TARGETS.join(", "))]
-    Target(String),
+    #[error(transparent)]
+    Target(#[from] UnknownTarget),
+    #[error(
+        "`self_profiling.url` is empty, and this process has no distributor that takes its profiles"
+    )]
+    SelfProfilingUrl,
+    #[error(transparent)]
+    Ring(#[from] phlare_ring::ConfigError),
     #[error("`self_profiling.tenant_id`: {0}")]
     SelfProfilingTenant(phlare_model::TenantError),
     #[error("`self_profiling.interval` is {}: between 1s and 10m", phlare_model::time::format_duration(*.0))]
@@ -159,14 +173,18 @@ pub(crate) enum Error {
 impl Config {
     /// Whether the settings can hold.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        if let Some(unknown) = self
-            .target
-            .iter()
-            .find(|target| !TARGETS.contains(&target.as_str()))
+        let targets = self.targets()?;
+        let profiling = &self.self_profiling;
+        if !profiling.disable_push && profiling.url.is_empty() && !targets.has(Target::Distributor)
         {
-            return Err(Error::Target(unknown.clone()));
+            return Err(Error::SelfProfilingUrl);
         }
-        self.self_profiling.tenant()?;
+        profiling.tenant()?;
+        self.memberlist.validate()?;
+        self.ingester.lifecycler.validate()?;
+        self.distributor.ring.member().validate()?;
+        self.store_gateway.sharding_ring.member().validate()?;
+        self.compactor.sharding_ring.member().validate()?;
         let interval = self.self_profiling.interval;
         if interval < Duration::from_secs(1) || interval > Duration::from_secs(600) {
             return Err(Error::SelfProfilingInterval(interval));
@@ -177,6 +195,17 @@ impl Config {
         self.limits.validate()?;
         self.storage.validate()?;
         Ok(())
+    }
+
+    /// The components of this process.
+    pub(crate) fn targets(&self) -> Result<Targets, UnknownTarget> {
+        Targets::parse(&self.target)
+    }
+
+    /// Whether this process is one of several: it lacks components, or has members to join.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        let all = self.targets().is_ok_and(|targets| targets.is_all());
+        !all || !self.memberlist.join_members.is_empty()
     }
 
     /// As YAML, which reads back to equal settings.
@@ -218,15 +247,7 @@ pub(crate) fn load(path: &Path, expand_env: bool) -> Result<Config, Error> {
 
 /// The targets, one a line; `*` marks what `all` consists of.
 pub(crate) fn modules() -> String {
-    let parts = [
-        "distributor",
-        "ingester",
-        "querier",
-        "query-frontend",
-        "store-gateway",
-        "compactor",
-    ];
-    let parts = parts
+    let parts = Target::ALL
         .iter()
         .map(|part| format!("{part} * (runs in `all`)\n"));
     format!("all\n{}", parts.collect::<String>())

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod args;
+mod components;
 mod config;
 mod logging;
 mod profiler;
@@ -13,6 +14,7 @@ mod routes;
 mod run;
 mod self_profiling;
 mod storage;
+mod target;
 mod ui;
 mod yaml;
 

@@ -1,9 +1,9 @@
 //! The rings of this process, and their pages.
-//!
-//! A single process is its only ingester: its ring has one member and needs no gossip.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -11,67 +11,221 @@ use axum::http::header::ACCEPT;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Form, Json, Router};
+use futures_util::future::join_all;
 use phlare_model::time::format_duration;
 use phlare_model::{Clock, ErrorKind};
 use phlare_ring::{
-    InstanceId, InstanceStatus, Lifecycle, Lifecycler, Member, MemberTask, Membership, Origin,
-    RingKind, RingStatus, host_and_port,
+    Figures, Identity, InstanceId, InstanceStatus, Lifecycle, Member, MemberTask, Membership,
+    Origin, RingKind, RingStatus, Tokens, host_and_port,
 };
 use phlare_server::{Registry, Status};
 use serde::Deserialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::target::{Target, Targets};
 
 /// The rings, and this process as a member.
 pub(crate) struct Rings {
     pub(crate) membership: Membership,
-    pub(crate) ingester: Member,
-    pub(crate) task: MemberTask,
+    /// This process in the ring of ingesters, if it is one.
+    pub(crate) ingester: Option<Member>,
+    /// This process in the other rings.
+    pub(crate) others: Vec<Member>,
+    tasks: Vec<MemberTask>,
 }
 
-impl Rings {
-    /// A process that is alone, and serves on `port`.
-    pub(crate) fn alone(clock: Arc<dyn Clock>, port: u16, registry: &mut Registry) -> Self {
-        let settings = Lifecycler::default();
-        let rings = phlare_ring::Rings::default().with(
-            RingKind::Ingester,
-            settings.ring.settings(),
-            settings.ring.forget(),
-        );
-        let membership = Membership::alone(rings, clock);
-        // Nobody connects to it by this address, so a machine without one is no reason not to start.
-        let identity = settings
-            .identity(port)
-            .unwrap_or_else(|_| phlare_ring::Identity {
-                ring: RingKind::Ingester.to_string(),
-                id: phlare_ring::host_name().as_str().into(),
-                addr: host_and_port(std::net::Ipv4Addr::LOCALHOST.into(), port),
-                zone: "".into(),
-            });
-        let me = (RingKind::Ingester, identity.id.clone());
-        let lifecycle = Lifecycle::new(settings.member(), identity, Origin::default());
-        let (ingester, task) = Member::new(membership.clone(), RingKind::Ingester, lifecycle, None);
-        phlare_ring::metrics::register(registry, &membership, vec![RingKind::Ingester], vec![me]);
-        Self {
-            membership,
-            ingester,
-            task,
-        }
+impl fmt::Debug for Rings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rings")
+            .field("ingester", &self.ingester)
+            .field("others", &self.others)
+            .finish_non_exhaustive()
     }
 }
 
-/// `/ring`: who is in the ring of ingesters; a form there forgets one who is dead.
-pub(crate) fn routes(membership: Membership) -> Router {
-    Router::new()
-        .route("/ring", get(show).post(forget))
-        .with_state(membership)
+impl Rings {
+    /// Joins the rings of the components that `targets` names. A process that is alone is its only ingester: its ring
+    /// needs no gossip. `port`: where this process serves.
+    pub(crate) async fn begin(
+        config: &Config,
+        targets: &Targets,
+        clock: Arc<dyn Clock>,
+        port: u16,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
+        let several = config.is_one_of_several();
+        let members = [
+            (Target::Distributor, config.distributor.ring.member()),
+            (
+                Target::StoreGateway,
+                config.store_gateway.sharding_ring.member(),
+            ),
+            (Target::Compactor, config.compactor.sharding_ring.member()),
+        ];
+        let ingesters = &config.ingester.lifecycler.ring;
+        let mut rings = phlare_ring::Rings::default().with(
+            RingKind::Ingester,
+            ingesters.settings(several),
+            ingesters.forget(),
+        );
+        for (_, member) in &members {
+            rings = rings.with(member.kind, member.settings(), Some(member.forget()));
+        }
+        let membership = if several {
+            let figures = Figures::register(registry);
+            Membership::gossip(config.memberlist.clone(), rings, clock, figures).await?
+        } else {
+            Membership::alone(rings, clock)
+        };
+        let mut begun = Self {
+            membership,
+            ingester: None,
+            others: Vec::new(),
+            tasks: Vec::new(),
+        };
+        if targets.has(Target::Ingester) {
+            begun.ingester = Some(begun.join_ingesters(config, port)?);
+        }
+        for (target, settings) in members {
+            if several && targets.has(target) {
+                let identity = settings.identity(port)?;
+                let lifecycle = Lifecycle::new(settings.member(), identity, Origin::default());
+                let member = begun.join(settings.kind, lifecycle, None);
+                begun.others.push(member);
+            }
+        }
+        let shown = shown(several).iter().map(|(kind, _)| *kind).collect();
+        let mine = begun.members();
+        let mine = mine.map(|member| (member.kind(), member.id().clone()));
+        let mine = mine.collect();
+        phlare_ring::metrics::register(registry, &begun.membership, shown, mine);
+        Ok(begun)
+    }
+
+    fn join_ingesters(&mut self, config: &Config, port: u16) -> anyhow::Result<Member> {
+        let lifecycler = &config.ingester.lifecycler;
+        let identity = match lifecycler.identity(port) {
+            Ok(identity) => identity,
+            // Nobody connects to it by this address, so a machine without one is no reason not to start.
+            Err(_) if !config.is_one_of_several() => nowhere(port),
+            Err(error) => return Err(error.into()),
+        };
+        let tokens_file = Some(&lifecycler.tokens_file_path);
+        let tokens_file = tokens_file.filter(|path| !path.as_os_str().is_empty());
+        let tokens = match tokens_file {
+            Some(path) => Tokens::load(path)?,
+            None => None,
+        };
+        let origin = Origin {
+            tokens,
+            holds_data: holds_data(config),
+            seed: rand::random(),
+        };
+        let lifecycle = Lifecycle::new(lifecycler.member(), identity, origin);
+        Ok(self.join(RingKind::Ingester, lifecycle, tokens_file.cloned()))
+    }
+
+    fn join(&mut self, kind: RingKind, lifecycle: Lifecycle, tokens: Option<PathBuf>) -> Member {
+        let (member, task) = Member::new(self.membership.clone(), kind, lifecycle, tokens);
+        self.tasks.push(task);
+        member
+    }
+
+    /// This process in one of the other rings.
+    pub(crate) fn other(&self, kind: RingKind) -> Option<&Member> {
+        self.others.iter().find(|member| member.kind() == kind)
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.ingester.iter().chain(&self.others)
+    }
+
+    /// Keeps rings and members up to date. Ends when all members are gone and `left` says so.
+    pub(crate) fn run(&mut self, tasks: &mut JoinSet<()>, left: CancellationToken) {
+        let membership = self.membership.clone();
+        let own = std::mem::take(&mut self.tasks);
+        let settling = membership.clone();
+        tasks.spawn(async move {
+            // Who was in the ring before takes up its entry, so others have to be heard first.
+            settling.settled(SETTLE).await;
+            join_all(own.into_iter().map(MemberTask::run)).await;
+        });
+        tasks.spawn(async move {
+            if let Err(error) = membership.run(left).await {
+                tracing::error!(%error, "the rings are not kept up to date any more");
+            }
+        });
+    }
+
+    /// All that this process is a member of gets nothing new.
+    pub(crate) fn leave(&self) {
+        self.members().for_each(Member::leave);
+    }
+
+    /// Nothing is left here that others would miss.
+    pub(crate) fn drained(&self) {
+        self.members().for_each(Member::drained);
+    }
 }
 
-async fn show(State(membership): State<Membership>, headers: HeaderMap) -> Response {
+/// How long a process that starts waits to hear of others.
+const SETTLE: Duration = Duration::from_secs(5);
+
+fn nowhere(port: u16) -> Identity {
+    Identity {
+        ring: RingKind::Ingester.to_string(),
+        id: phlare_ring::host_name().as_str().into(),
+        addr: host_and_port(std::net::Ipv4Addr::LOCALHOST.into(), port),
+        zone: "".into(),
+    }
+}
+
+/// Whether there is something from an earlier run: reads would miss it until this ingester is active.
+fn holds_data(config: &Config) -> bool {
+    let ingester = config.pyroscopedb.data_path.join("ingester");
+    let mut entries = std::fs::read_dir(ingester).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+}
+
+/// The ring of each kind: who is in it; a form there forgets one who is dead.
+pub(crate) fn routes(membership: &Membership, several: bool) -> Router {
+    let page = |kind| {
+        let shown = Shown {
+            membership: membership.clone(),
+            kind,
+        };
+        get(show).post(forget).with_state(shown)
+    };
+    let routes = shown(several).iter();
+    routes.fold(Router::new(), |routes, &(kind, path)| {
+        routes.route(path, page(kind))
+    })
+}
+
+/// The rings and their pages; the first is there even if the process is alone.
+const PAGES: [(RingKind, &str); 4] = [
+    (RingKind::Ingester, "/ring"),
+    (RingKind::Distributor, "/distributor/ring"),
+    (RingKind::StoreGateway, "/store-gateway/ring"),
+    (RingKind::Compactor, "/compactor/ring"),
+];
+
+fn shown(several: bool) -> &'static [(RingKind, &'static str)] {
+    if several { &PAGES } else { &PAGES[..1] }
+}
+
+/// What a page shows.
+#[derive(Clone, Debug)]
+struct Shown {
+    membership: Membership,
+    kind: RingKind,
+}
+
+async fn show(State(Shown { membership, kind }): State<Shown>, headers: HeaderMap) -> Response {
     let now_ms = membership.clock().now_ms();
-    let status = RingStatus::of(
-        RingKind::Ingester,
-        &membership.ring(RingKind::Ingester),
-        now_ms,
-    );
+    let status = RingStatus::of(kind, &membership.ring(kind), now_ms);
     if wants_json(&headers) {
         Json(status).into_response()
     } else {
@@ -92,7 +246,7 @@ struct Forget {
 }
 
 async fn forget(
-    State(membership): State<Membership>,
+    State(Shown { membership, kind }): State<Shown>,
     headers: HeaderMap,
     Form(asked): Form<Forget>,
 ) -> Result<Response, Status> {
@@ -107,7 +261,7 @@ async fn forget(
         ));
     }
     let id = InstanceId::from(asked.forget.as_str());
-    if !membership.forget(RingKind::Ingester, &id).await {
+    if !membership.forget(kind, &id).await {
         return Err(Status::new(
             ErrorKind::NotFound,
             format!("no instance `{}` in the ring", asked.forget),
@@ -140,7 +294,7 @@ fn page(status: &RingStatus) -> String {
 }
 
 fn row(rows: &mut String, instance: &InstanceStatus) {
-    let age = std::time::Duration::from_millis(instance.heartbeat_age_ms.unsigned_abs());
+    let age = Duration::from_millis(instance.heartbeat_age_ms.unsigned_abs());
     // Writing into a text does not fail.
     let _ = writeln!(
         rows,

@@ -4,32 +4,33 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use phlare_distributor::Distributor;
+use phlare_compactor::Sharding;
+use phlare_distributor::{Ingest, Replicas};
 use phlare_model::{Clock, SystemClock};
+use phlare_peer::Peers;
 use phlare_pprof::Seed;
-use phlare_querier::Querier;
-use phlare_query_frontend::QueryFrontend;
+use phlare_ring::{Member, Ring, RingKind};
 use phlare_server::{Health, Inbound, Offload, Parts, Registry, Rpc, Server, TenantMode};
 use phlare_tenancy::Overrides;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::adapters::{LocalIngester, LocalQuerier};
+use crate::adapters::LocalIngester;
+use crate::components::Common;
 use crate::config::Config;
 use crate::profiler::Profiler;
 use crate::rings::Rings;
 use crate::self_profiling::SelfProfiling;
 use crate::storage::{Shared, Storage};
+use crate::target::Target;
 use crate::{logging, rings, routes, ui};
 
 /// Threads that serve sockets; computing has a pool of its own.
 const SOCKET_THREADS: usize = 2;
-
-/// Threads that answer queries over blocks: most of the time they wait for bytes.
-const READING_THREADS: usize = 16;
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
@@ -44,15 +45,16 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
-    let system = System::build(config)?;
     let listener = phlare_server::bind(&config.server).await?;
     let address = listener.local_addr().context("address of the listener")?;
+    let mut system = System::build(config, address.port()).await?;
     if config.show_banner {
         ui::welcome(config, address);
     }
+    let bucket = system.storage.bucket.as_ref().map(ToString::to_string);
     info!(
         %address,
-        bucket = %system.storage.bucket,
+        bucket,
         version = env!("CARGO_PKG_VERSION"),
         target = config.target.join(","),
         "started"
@@ -64,20 +66,29 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         let pushing = system.self_profiling(config, &listener)?;
         tasks.spawn(pushing.run(shutdown.clone()));
     }
-    let ingester = Arc::clone(&system.storage.ingester);
     let storing = CancellationToken::new();
     system.storage.run(&mut tasks, &storing);
-    let member = system.ring.ingester;
     let leaving = CancellationToken::new();
-    let mut in_ring = JoinSet::new();
-    in_ring.spawn(system.ring.task.run());
-    let (membership, left) = (system.ring.membership, leaving.clone());
-    in_ring.spawn(async move {
-        if let Err(error) = membership.run(left).await {
-            tracing::error!(%error, "the ring is not kept up to date any more");
+    let mut in_rings = JoinSet::new();
+    system.rings.run(&mut in_rings, leaving.clone());
+    let mut following = JoinSet::new();
+    for (peers, ring) in std::mem::take(&mut system.peers) {
+        following.spawn(peers.follow(ring));
+    }
+    for member in &system.rings.others {
+        match (&system.storage.gateway, member.kind()) {
+            // Blocks are asked of a store-gateway once it knows which there are.
+            (Some(gateway), RingKind::StoreGateway) => {
+                let (gateway, member) = (Arc::clone(gateway), member.clone());
+                following.spawn(async move {
+                    gateway.wait_listed().await;
+                    member.ready();
+                });
+            }
+            _ => member.ready(),
         }
-    });
-    let mut recovering = tokio::task::spawn_blocking(move || ingester.recover());
+    }
+    let mut recovering = recover(&system);
     let serving = system.server.run(listener, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
 
@@ -92,36 +103,63 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             ended = &mut recovering, if !recovered => match ended.context("replay of the logs") {
                 Ok(Ok(())) => {
                     recovered = true;
-                    member.ready();
+                    system.rings.ingester.iter().for_each(Member::ready);
                 }
                 Ok(Err(error)) => break Err(error.into()),
                 Err(error) => break Err(error),
             },
         }
     };
-    member.leave();
+    system.rings.leave();
+    system.health.drain();
+    if !config.shutdown_delay.is_zero() {
+        let last = tokio::time::sleep(config.shutdown_delay);
+        tokio::select! {
+            () = &mut serving => {}
+            () = last => {}
+            name = stop.received() => info!(signal = name, "stopping without further delay"),
+        }
+    }
     shutdown.cancel();
     serving.await;
+    if let Some(replicas) = &system.replicas {
+        replicas.drained().await;
+    }
     storing.cancel();
     while tasks.join_next().await.is_some() {}
     let stopped = system.storage.stop().await;
-    member.drained();
+    system.rings.drained();
     leaving.cancel();
-    while in_ring.join_next().await.is_some() {}
+    while in_rings.join_next().await.is_some() {}
+    drop(following);
     info!("stopped");
     outcome.and(stopped)
+}
+
+/// Replays the logs, if there are any.
+fn recover(system: &System) -> JoinHandle<Result<(), phlare_ingester::Error>> {
+    let ingester = system.storage.ingester.clone();
+    tokio::task::spawn_blocking(move || match ingester {
+        Some(ingester) => ingester.recover(),
+        None => Ok(()),
+    })
 }
 
 /// The components, connected.
 struct System {
     storage: Storage,
-    ring: Rings,
+    rings: Rings,
+    /// Connections to others, each with the ring whose members those are.
+    peers: Vec<(Peers, watch::Receiver<Ring>)>,
+    replicas: Option<Replicas>,
+    health: Health,
     server: Server,
     profiler: Profiler,
 }
 
 impl System {
-    fn build(config: &Config) -> anyhow::Result<Self> {
+    /// `port`: where the process serves.
+    async fn build(config: &Config, port: u16) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut registry = Registry::default();
         let metrics = phlare_server::Metrics::register(&mut registry);
@@ -131,75 +169,91 @@ impl System {
             config.server.cpu_queue,
             &metrics,
         )?;
-        let reading = Offload::new("read", READING_THREADS, config.server.cpu_queue, &metrics)?;
         let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
-        let shared = Shared {
-            clock: Arc::clone(&clock),
-            seed: Seed::random(),
-            overrides: Overrides::fixed(config.limits.clone()),
-            health: Health::new(),
-        };
-        let storage = Storage::open(config, &shared, &mut registry)?;
-
-        let distributor = Distributor::new(
-            config.distributor.clone(),
-            phlare_distributor::Dependencies {
-                replica: Arc::new(LocalIngester(Arc::clone(&storage.ingester))),
-                overrides: shared.overrides.clone(),
-                offload: offload.clone(),
-                inbound: inbound.clone(),
+        let targets = config.targets()?;
+        let several = config.is_one_of_several();
+        let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, &mut registry);
+        let rings = Box::pin(rings).await?;
+        let ingesters = rings.membership.subscribe(RingKind::Ingester);
+        let common = Common {
+            config,
+            targets,
+            shared: Shared {
                 clock: Arc::clone(&clock),
-                seed: shared.seed,
-                metrics: phlare_distributor::Metrics::register(&mut registry),
+                seed: Seed::random(),
+                overrides: Overrides::fixed(config.limits.clone()),
+                health: Health::new(),
+                ingesters: several.then_some(ingesters),
+                compactors: rings.other(RingKind::Compactor).map(|me| Sharding {
+                    ring: rings.membership.subscribe(RingKind::Compactor),
+                    me: me.id().clone(),
+                }),
             },
-        );
-        let querier_metrics = phlare_querier::Metrics::register(&mut registry);
-        let querier = LocalQuerier(Querier::new(
-            Arc::new(storage.stored(config, &shared)),
-            offload.clone(),
-            reading,
-            querier_metrics,
-        ));
-        let frontend = QueryFrontend::new(phlare_query_frontend::Deps {
-            querier: Arc::new(querier),
-            overrides: shared.overrides.clone(),
-            clock: Arc::clone(&clock),
-            offload: offload.clone(),
-            metrics: phlare_query_frontend::Metrics::register(&mut registry),
-        });
-
-        let mut rpc = Rpc::new();
-        distributor.register(&mut rpc);
-        frontend.register(&mut rpc);
-        let port = config.server.http_listen_port;
-        let ring = Rings::alone(Arc::clone(&clock), port, &mut registry);
-        let profiler = Profiler::new(clock);
-        let routes = Router::new()
-            .merge(distributor.routes())
-            .merge(frontend.routes())
-            .merge(routes::routes(config))
-            .merge(rings::routes(ring.membership.clone()))
-            .merge(routes::flush(Arc::clone(&storage.ingester)));
-        let tenants = if config.multitenancy_enabled {
-            TenantMode::Multi
-        } else {
-            TenantMode::Single
-        };
-        let slow_routes = routes::debug_routes(profiler.clone(), offload.clone());
-        let parts = Parts {
-            tenants,
-            metrics,
-            registry,
-            health: shared.health,
             offload,
             inbound,
+        };
+        let storage = Storage::open(config, &common.targets, &common.shared, &mut registry)?;
+        let mut peers = Vec::new();
+        let mut rpc = Rpc::new();
+        let mut routes = Router::new()
+            .merge(routes::routes(config))
+            .merge(rings::routes(&rings.membership, several));
+        let mut replicas = None;
+        if common.targets.has(Target::Distributor) {
+            let distributor = match &common.shared.ingesters {
+                Some(ring) => {
+                    let (remote, connections) = common.replicas(ring.clone(), &mut registry);
+                    peers.push((connections, ring.clone()));
+                    replicas = Some(remote.clone());
+                    let others = rings.membership.subscribe(RingKind::Distributor);
+                    common.distributor(Arc::new(remote), Some(others), &mut registry)
+                }
+                None => common.distributor(local(&storage)?, None, &mut registry),
+            };
+            distributor.register(&mut rpc);
+            routes = routes.merge(distributor.routes());
+        }
+        let metrics_of = phlare_querier::Metrics::register(&mut registry);
+        let reading = common.reading(&metrics)?;
+        if several {
+            let (reading, of) = (reading.clone(), metrics_of.clone());
+            common.serve_store(&storage, &rings, reading, of, &mut rpc)?;
+        }
+        if common.targets.has(Target::Querier) {
+            let querier = common.querier(&storage, &rings, reading, metrics_of);
+            let frontend = common.query_frontend(querier, &mut registry);
+            frontend.register(&mut rpc);
+            routes = routes.merge(frontend.routes());
+        }
+        if let Some(ingester) = &storage.ingester {
+            routes = routes.merge(routes::flush(Arc::clone(ingester)));
+            if several {
+                common.serve_ingester(ingester, &rings, &mut rpc);
+            }
+        }
+        let profiler = Profiler::new(clock);
+        let slow_routes = routes::debug_routes(profiler.clone(), common.offload.clone());
+        let health = common.shared.health;
+        let parts = Parts {
+            tenants: match config.multitenancy_enabled {
+                true => TenantMode::Multi,
+                false => TenantMode::Single,
+            },
+            metrics,
+            registry,
+            health: health.clone(),
+            offload: common.offload,
+            inbound: common.inbound,
             rpc,
             routes,
             slow_routes,
         };
         Ok(Self {
             storage,
-            ring,
+            rings,
+            peers,
+            replicas,
+            health,
             server: Server::new(config.server.clone(), parts),
             profiler,
         })
@@ -223,6 +277,13 @@ impl System {
             target: config.target.join(","),
         })
     }
+}
+
+/// The ingester of a process that is alone.
+fn local(storage: &Storage) -> anyhow::Result<Arc<dyn Ingest>> {
+    let ingester = storage.ingester.clone();
+    let ingester = ingester.context("a process that is alone has an ingester")?;
+    Ok(Arc::new(LocalIngester(ingester)))
 }
 
 /// SIGINT and SIGTERM.

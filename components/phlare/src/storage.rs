@@ -7,20 +7,23 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use phlare_block::BlockIds;
 use phlare_bucket::{Bucket, Retries};
-use phlare_compactor::Compactor;
+use phlare_compactor::{Compactor, Sharding};
 use phlare_ingester::Ingester;
 use phlare_model::{Clock, chain};
 use phlare_phlaredb::{BlockCache, MemoryBudget, Uploads, wal};
 use phlare_pprof::Seed;
+use phlare_ring::Ring;
 use phlare_server::{Health, Registry};
 use phlare_store_gateway::StoreGateway;
 use phlare_tenancy::Overrides;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::{NewBlocks, Stored};
+use crate::adapters::{NewBlocks, Nobody, Stored};
 use crate::config::Config;
+use crate::target::{Target, Targets};
 
 /// How long uploads may take at the end. What is not uploaded then lies on the disk and is uploaded after the next start.
 const EXIT_UPLOADS: Duration = Duration::from_secs(60);
@@ -41,46 +44,144 @@ pub(crate) struct Shared {
     pub(crate) seed: Seed,
     pub(crate) overrides: Overrides,
     pub(crate) health: Health,
+    /// The ring of ingesters, if there are several.
+    pub(crate) ingesters: Option<watch::Receiver<Ring>>,
+    /// The compactor's place among others, if there are several.
+    pub(crate) compactors: Option<Sharding>,
 }
 
-/// The components, connected.
+/// The components that this process runs, connected.
 pub(crate) struct Storage {
-    pub(crate) bucket: Bucket,
-    pub(crate) ingester: Arc<Ingester>,
-    gateway: Arc<StoreGateway>,
-    compactor: Arc<Compactor>,
+    pub(crate) bucket: Option<Bucket>,
+    pub(crate) ingester: Option<Arc<Ingester>>,
+    pub(crate) gateway: Option<Arc<StoreGateway>>,
+    compactor: Option<Arc<Compactor>>,
 }
 
 impl Storage {
     pub(crate) fn open(
         config: &Config,
+        targets: &Targets,
         shared: &Shared,
         registry: &mut Registry,
     ) -> anyhow::Result<Self> {
+        let keeps = [Target::Ingester, Target::StoreGateway, Target::Compactor];
+        if !keeps.iter().any(|target| targets.has(*target)) {
+            return Ok(Self {
+                bucket: None,
+                ingester: None,
+                gateway: None,
+                compactor: None,
+            });
+        }
         let bucket_metrics = phlare_bucket::Metrics::register(registry);
         // First, because a directory that cannot be written to is better known at the start than hours later.
         let bucket = Bucket::open(&config.storage, &bucket_metrics)?;
-        let cache = BlockCache::new(config.store_gateway.bucket_store.cache_bytes);
-        let gateway_metrics = phlare_store_gateway::Metrics::register(registry, &cache);
+        let mut parts = Parts {
+            config,
+            shared,
+            cache: BlockCache::new(config.store_gateway.bucket_store.cache_bytes),
+            ids: Arc::new(Mutex::new(BlockIds::random())),
+            uploads: Arc::new(Nobody),
+            bucket,
+        };
+        let gateway = match targets.has(Target::StoreGateway) {
+            true => {
+                let gateway = parts.gateway(registry);
+                parts.uploads = Arc::new(NewBlocks(Arc::clone(&gateway)));
+                Some(gateway)
+            }
+            false => None,
+        };
+        let ingester = match targets.has(Target::Ingester) {
+            true => Some(parts.ingester(registry)?),
+            false => None,
+        };
+        let compactor = match targets.has(Target::Compactor) {
+            true => Some(parts.compactor(registry)?),
+            false => None,
+        };
+        Ok(Self {
+            bucket: Some(parts.bucket),
+            ingester,
+            gateway,
+            compactor,
+        })
+    }
+
+    /// All that this process has.
+    pub(crate) fn all(&self, config: &Config, shared: &Shared) -> Stored {
+        Stored {
+            ingester: self.ingester.clone(),
+            gateway: self.gateway.clone(),
+            clock: Arc::clone(&shared.clock),
+            query_store_after: config.querier.query_store_after,
+        }
+    }
+
+    /// Starts the work that goes on by itself, until `stop`.
+    pub(crate) fn run(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+        if let Some(gateway) = self.gateway.clone() {
+            let stop = stop.clone();
+            tasks.spawn(async move { gateway.run(stop).await });
+        }
+        if let Some(compactor) = self.compactor.clone() {
+            let stop = stop.clone();
+            tasks.spawn(async move { compactor.run(stop).await });
+        }
+        if let Some(ingester) = self.ingester.clone() {
+            tasks.spawn(ingester.run(stop.clone()));
+        }
+    }
+
+    /// Cuts the heads, closes the logs and uploads blocks. Nothing may run any more.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        let Some(ingester) = &self.ingester else {
+            return Ok(());
+        };
+        let stopping = Arc::clone(ingester);
+        let stopped = tokio::task::spawn_blocking(move || stopping.stop())
+            .await
+            .context("cut the heads and close the logs")?;
+        ingester.ship_at_exit(EXIT_UPLOADS).await;
+        stopped.map_err(Into::into)
+    }
+}
+
+/// What the components are made of.
+struct Parts<'a> {
+    config: &'a Config,
+    shared: &'a Shared,
+    bucket: Bucket,
+    cache: BlockCache,
+    ids: Arc<Mutex<BlockIds>>,
+    uploads: Arc<dyn Uploads>,
+}
+
+impl Parts<'_> {
+    fn gateway(&self, registry: &mut Registry) -> Arc<StoreGateway> {
         let gateway = Arc::new(StoreGateway::new(
-            config.store_gateway.clone(),
+            self.config.store_gateway.clone(),
             phlare_store_gateway::Dependencies {
-                bucket: bucket.with_retries(Retries::for_queries()),
-                cache: cache.clone(),
-                clock: Arc::clone(&shared.clock),
-                metrics: gateway_metrics,
+                bucket: self.bucket.with_retries(Retries::for_queries()),
+                cache: self.cache.clone(),
+                clock: Arc::clone(&self.shared.clock),
+                metrics: phlare_store_gateway::Metrics::register(registry, &self.cache),
             },
             Handle::current(),
         ));
+        let health = &self.shared.health;
         let listed = Arc::clone(&gateway);
-        shared.health.register("store-gateway", move || {
+        health.register("store-gateway", move || {
             listed.check_ready().map_err(|error| error.to_string())
         });
         let listed = Arc::clone(&gateway);
-        let health = &shared.health;
         health.watch("store-gateway", move || listed.trouble());
-        let ids = Arc::new(Mutex::new(BlockIds::random()));
-        let uploads: Arc<dyn Uploads> = Arc::new(NewBlocks(Arc::clone(&gateway)));
+        gateway
+    }
+
+    fn ingester(&self, registry: &mut Registry) -> anyhow::Result<Arc<Ingester>> {
+        let Self { config, shared, .. } = self;
         let ingester = Arc::new(Ingester::new(
             config.ingester.clone(),
             phlare_phlaredb::Config {
@@ -96,66 +197,41 @@ impl Storage {
                     budget: Arc::new(MemoryBudget::new(config.pyroscopedb.head_max_bytes)),
                     committer: wal::Committer::default(),
                     seed: shared.seed,
-                    cache,
-                    ids: Arc::clone(&ids),
+                    cache: self.cache.clone(),
+                    ids: Arc::clone(&self.ids),
                 },
-                bucket: bucket.clone(),
-                uploads: Arc::clone(&uploads),
+                bucket: self.bucket.clone(),
+                uploads: Arc::clone(&self.uploads),
+                ring: shared.ingesters.clone(),
             },
         )?);
+        let health = &shared.health;
         let checked = Arc::clone(&ingester);
-        shared.health.register("ingester", move || {
+        health.register("ingester", move || {
             checked.check_taking().map_err(|error| chain(&error))
         });
         let shipping = Arc::clone(&ingester);
         health.watch("ingester", move || shipping.trouble());
+        Ok(ingester)
+    }
+
+    fn compactor(&self, registry: &mut Registry) -> anyhow::Result<Arc<Compactor>> {
         let compactor = Arc::new(Compactor::new(
-            config.compactor.clone(),
+            self.config.compactor.clone(),
             phlare_compactor::Dependencies {
-                bucket: bucket.clone(),
-                overrides: shared.overrides.clone(),
-                clock: Arc::clone(&shared.clock),
-                ids,
-                uploads,
+                bucket: self.bucket.clone(),
+                overrides: self.shared.overrides.clone(),
+                clock: Arc::clone(&self.shared.clock),
+                ids: Arc::clone(&self.ids),
+                uploads: Arc::clone(&self.uploads),
                 metrics: phlare_compactor::Metrics::register(registry),
+                sharding: self.shared.compactors.clone(),
             },
         )?);
         let merging = Arc::clone(&compactor);
-        health.watch("compactor", move || merging.trouble());
-        Ok(Self {
-            bucket,
-            ingester,
-            gateway,
-            compactor,
-        })
-    }
-
-    /// Everything that is stored, for queries.
-    pub(crate) fn stored(&self, config: &Config, shared: &Shared) -> Stored {
-        Stored {
-            ingester: Arc::clone(&self.ingester),
-            gateway: Arc::clone(&self.gateway),
-            clock: Arc::clone(&shared.clock),
-            query_store_after: config.querier.query_store_after,
-        }
-    }
-
-    /// Starts the work that goes on by itself, until `stop`.
-    pub(crate) fn run(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
-        let (gateway, stop_listing) = (Arc::clone(&self.gateway), stop.clone());
-        tasks.spawn(async move { gateway.run(stop_listing).await });
-        let (compactor, stop_merging) = (Arc::clone(&self.compactor), stop.clone());
-        tasks.spawn(async move { compactor.run(stop_merging).await });
-        tasks.spawn(Arc::clone(&self.ingester).run(stop.clone()));
-    }
-
-    /// Cuts the heads, closes the logs and uploads blocks. Nothing may run any more.
-    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
-        let ingester = Arc::clone(&self.ingester);
-        let stopped = tokio::task::spawn_blocking(move || ingester.stop())
-            .await
-            .context("cut the heads and close the logs")?;
-        self.ingester.ship_at_exit(EXIT_UPLOADS).await;
-        stopped.map_err(Into::into)
+        self.shared
+            .health
+            .watch("compactor", move || merging.trouble());
+        Ok(compactor)
     }
 }

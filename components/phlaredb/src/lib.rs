@@ -29,6 +29,7 @@ mod symbols;
 mod tenant_blocks;
 mod varint;
 pub mod wal;
+mod wire;
 
 pub use block::{Block, BlockCache, BucketFiles, BytesRead, StoredBlock, UnopenedBlock};
 pub use budget::MemoryBudget;
@@ -44,3 +45,4 @@ pub use query::{
     merge_analyses, merge_series, merge_trees,
 };
 pub use tenant_blocks::{BlockObjects, FoundMeta, Marks, TenantBlocks, Uploads};
+pub use wire::CarriedRowError;

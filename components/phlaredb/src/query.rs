@@ -111,6 +111,16 @@ impl View {
         self
     }
 
+    /// These blocks, even if one replaces another.
+    #[must_use]
+    pub fn chosen(blocks: Vec<StoredBlock>) -> Self {
+        Self {
+            is_chosen: true,
+            ..Self::default()
+        }
+        .with_stored(blocks)
+    }
+
     /// Just these of its blocks.
     #[must_use]
     pub fn only(mut self, ids: &[BlockId]) -> Self {
@@ -130,6 +140,9 @@ impl View {
             .into_iter()
             .filter(|block| !known.contains(&block.id()));
         self.blocks.extend(new);
+        if self.is_chosen {
+            return self;
+        }
         // What a compacted block was made of is in it, or in all of its shards.
         let replaced = superseded(self.blocks.iter().map(|block| block.meta()));
         self.blocks.retain(|block| !replaced.contains(&block.id()));

@@ -11,7 +11,9 @@ use crate::gossip::BadSeed;
 
 pub use gossip::GossipConfig;
 pub use lifecycler::{IngesterRing, Lifecycler};
-pub use member::{CompactorRing, DistributorRing, MemberConfig, QuerySchedulerRing};
+pub use member::{
+    CompactorRing, DistributorRing, MemberConfig, QuerySchedulerRing, StoreGatewayRing,
+};
 
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]

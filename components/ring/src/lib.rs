@@ -31,7 +31,7 @@ pub use self::ring::{Ring, RingSettings};
 pub use address::{AddressError, advertised, host_and_port};
 pub use config::{
     CompactorRing, ConfigError, DistributorRing, GossipConfig, IngesterRing, Lifecycler,
-    MemberConfig, QuerySchedulerRing, host_name,
+    MemberConfig, QuerySchedulerRing, StoreGatewayRing, host_name,
 };
 pub use error::Error;
 pub use forget::ForgetRule;

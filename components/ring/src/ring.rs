@@ -341,6 +341,24 @@ impl Ring {
         None
     }
 
+    /// Who takes `token` in place of an owner that fails: the first from `token` on that is alive, can, and is none of
+    /// `others`, whatever its zone.
+    #[must_use]
+    pub fn spare(
+        &self,
+        token: Token,
+        operation: Operation,
+        now_ms: i64,
+        others: &[Arc<Instance>],
+    ) -> Option<&Arc<Instance>> {
+        let members = self.walk(token).filter_map(|place| self.member(place));
+        let mut able = members.filter(|(instance, _)| {
+            self.can(instance, operation, now_ms)
+                && others.iter().all(|other| other.id != instance.id)
+        });
+        able.next().map(|(instance, _)| instance)
+    }
+
     /// The instances to ask for everything that any holds.
     ///
     /// Instances that were never active hold nothing: they are neither asked nor missed. Without zones all others but

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use phlare_model::time::duration;
+use phlare_ring::StoreGatewayRing;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the store-gateway.
@@ -15,6 +16,10 @@ pub struct Config {
     /// How blocks are found.
     #[command(flatten)]
     pub bucket_store: BucketStore,
+
+    /// Those who share the blocks.
+    #[command(flatten)]
+    pub sharding_ring: StoreGatewayRing,
 }
 
 /// How blocks are found and kept.

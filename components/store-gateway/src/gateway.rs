@@ -13,6 +13,7 @@ use phlare_bucket::Bucket;
 use phlare_model::{Clock, TenantId, TimeRange, chain};
 use phlare_phlaredb::{Block, BlockCache, BucketFiles, StoredBlock, TenantBlocks, UnopenedBlock};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -47,6 +48,7 @@ pub struct StoreGateway {
     runtime: Handle,
     tenants: ArcSwap<Tenants>,
     state: Mutex<State>,
+    listed: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl StoreGateway {
             runtime,
             tenants: ArcSwap::default(),
             state: Mutex::default(),
+            listed: watch::Sender::new(false),
         }
     }
 
@@ -101,6 +104,12 @@ impl StoreGateway {
         }
     }
 
+    /// Waits until the bucket was listed once.
+    pub async fn wait_listed(&self) {
+        // The sender lives as long as the store-gateway.
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
     /// Lists the bucket once.
     ///
     /// # Errors
@@ -113,6 +122,7 @@ impl StoreGateway {
         match &outcome {
             Ok(()) => {
                 state.listed = true;
+                self.listed.send_replace(true);
                 state.last_error = None;
                 let now_s = self.dependencies.clock.now_ns() / 1_000_000_000;
                 metrics.last_sync_s.set(now_s);

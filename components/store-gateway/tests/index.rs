@@ -90,6 +90,7 @@ impl Fixture {
                 sync_dir: copies.path().to_owned(),
                 ..BucketStore::default()
             },
+            ..Config::default()
         };
         let dependencies = Dependencies {
             bucket: Bucket::filesystem(self.directory.path(), &metrics).unwrap(),

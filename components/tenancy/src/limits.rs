@@ -125,6 +125,14 @@ pub struct Limits {
     #[serde(with = "duration")]
     pub reject_newer_than: Duration,
 
+    /// Ingesters that a tenant's profiles are spread over; 0 is all.
+    #[arg(long = "distributor.ingestion-tenant-shard-size", value_name = "COUNT")]
+    pub ingestion_tenant_shard_size: usize,
+
+    /// Compactors that merge a tenant's blocks; 0 is all.
+    #[arg(long = "compactor.compactor-tenant-shard-size", value_name = "COUNT")]
+    pub compactor_tenant_shard_size: usize,
+
     /// Most active series of a tenant in one ingester; 0 is unlimited.
     #[arg(long = "ingester.max-local-series-per-tenant", value_name = "COUNT")]
     pub max_local_series_per_tenant: usize,
@@ -236,6 +244,8 @@ impl Default for Limits {
             max_profile_symbol_value_length: 65_535,
             reject_older_than: HOUR,
             reject_newer_than: Duration::from_secs(600),
+            ingestion_tenant_shard_size: 0,
+            compactor_tenant_shard_size: 0,
             max_local_series_per_tenant: 0,
             max_global_series_per_tenant: 5000,
             max_query_lookback: HOUR * 24 * 7,

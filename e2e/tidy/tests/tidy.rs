@@ -21,16 +21,17 @@ const LADDER: &[(&str, &[&str])] = &[
     ("components/ring", &["model"]),
     ("components/tenancy", &["model"]),
     ("components/server", &["model", "proto", "tenancy"]),
+    ("components/peer", &["model", "ring", "server"]),
     (
         "components/distributor",
         &[
-            "formats", "model", "phlaredb", "pprof", "proto", "server", "tenancy",
+            "formats", "model", "peer", "phlaredb", "pprof", "proto", "ring", "server", "tenancy",
         ],
     ),
     (
         "components/ingester",
         &[
-            "block", "bucket", "model", "phlaredb", "proto", "server", "tenancy",
+            "block", "bucket", "model", "phlaredb", "pprof", "proto", "ring", "server", "tenancy",
         ],
     ),
     (
@@ -41,11 +42,11 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     (
         "components/store-gateway",
-        &["block", "bucket", "model", "phlaredb"],
+        &["block", "bucket", "model", "phlaredb", "ring"],
     ),
     (
         "components/compactor",
-        &["block", "bucket", "model", "phlaredb", "tenancy"],
+        &["block", "bucket", "model", "phlaredb", "ring", "tenancy"],
     ),
     // It asks queriers by messages, so it knows neither them nor the database.
     (

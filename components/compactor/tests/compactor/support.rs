@@ -79,6 +79,7 @@ impl Fixture {
             ids: Arc::new(Mutex::new(BlockIds::random())),
             uploads: Arc::clone(&heard) as _,
             metrics: Metrics::default(),
+            sharding: None,
         };
         Self {
             _directory: None,

@@ -42,10 +42,34 @@ async fn each_sample_type_is_a_series_and_all_share_an_id() {
     );
     let stored = bench.stored();
     assert_eq!(stored[0].id, stored[1].id);
-    assert_eq!(stored[0].id.get_version_num(), 4);
+    assert_eq!(stored[0].id.get_version_num(), 8);
     assert_eq!([stored[0].delta, stored[1].delta], [true, false]);
     assert_eq!(stored[0].tenant.as_str(), "t");
     assert_eq!(stored[0].time_ns, NOW);
+}
+
+#[tokio::test]
+async fn a_push_that_is_repeated_has_its_ids_again() {
+    let bench = bench();
+    let profile = |value: i64, time_ns: i64| {
+        let profile = profile().time(time_ns).sample(&["main"], &[value]);
+        profile.build()
+    };
+    let pushes = [
+        ("s", profile(1, NOW)),
+        ("s", profile(1, NOW)),
+        ("other", profile(1, NOW)),
+        ("s", profile(2, NOW)),
+        ("s", profile(1, NOW + 1)),
+    ];
+    for (service, profile) in &pushes {
+        let labels = [("service_name", *service), ("__name__", "process_cpu")];
+        bench.push(vec![series(&labels, &[profile])]).await.unwrap();
+    }
+    let ids: Vec<_> = bench.stored().iter().map(|row| row.id).collect();
+    assert_eq!(ids[0], ids[1]);
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), 4, "{ids:?}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn check(raw: &[u8], series: &[(&str, &str)], rules: &str, expected: &[&str]) {
         .into_iter()
         .chain(series.iter().copied())
         .collect();
-    let mut split = Split::of(&profile, &series, &limits);
+    let mut split = Split::of(&profile, &series, &limits, raw);
     let merged = split.has_to_merge().then(|| split.merge(&profile));
     let profile = match &merged {
         Some(merged) => merged.apply(profile),

@@ -79,7 +79,7 @@ impl Writer<'_> {
         out.group_counts = profile.groups.iter().map(|group| group.count).collect();
         // What is below zero does not exist here.
         out.values = profile.values.iter().map(|&value| value as u64).collect();
-        out.trace_ids = profile.trace_ids.concat().into();
+        out.trace_ids = profile.trace_ids.concat();
     }
 
     fn sample(&mut self, at: usize) {

@@ -74,7 +74,7 @@ pub struct Lifecycler {
 #[group(skip)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngesterRing {
-    /// Ingesters that store each series.
+    /// Ingesters that store each series; 0 is 3, or 1 if this process is the whole system.
     #[arg(long = "distributor.replication-factor", value_name = "NUMBER")]
     pub replication_factor: usize,
 
@@ -119,7 +119,7 @@ impl Default for Lifecycler {
 impl Default for IngesterRing {
     fn default() -> Self {
         Self {
-            replication_factor: 1,
+            replication_factor: 0,
             zone_awareness_enabled: false,
             excluded_zones: String::new(),
             heartbeat_timeout: Duration::from_secs(60),
@@ -129,12 +129,15 @@ impl Default for IngesterRing {
 }
 
 impl IngesterRing {
-    /// As readers need them.
+    /// As readers need them. `several`: the process is one of several.
     #[must_use]
-    pub fn settings(&self) -> RingSettings {
+    pub fn settings(&self, several: bool) -> RingSettings {
         let zones = self.excluded_zones.split(',').map(str::trim);
         RingSettings {
-            replication_factor: self.replication_factor,
+            replication_factor: match self.replication_factor {
+                0 if several => 3,
+                factor => factor.max(1),
+            },
             heartbeat_timeout: self.heartbeat_timeout,
             zone_awareness: self.zone_awareness_enabled,
             excluded_zones: zones
@@ -162,8 +165,8 @@ impl Lifecycler {
     /// # Errors
     /// Names the key, its value and what it may be.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let number = |key, value: usize, most: usize, allowed| {
-            if (1..=most).contains(&value) {
+        let number = |key, value: usize, least: usize, most: usize, allowed| {
+            if (least..=most).contains(&value) {
                 return Ok(());
             }
             Err(ConfigError::Range {
@@ -175,6 +178,7 @@ impl Lifecycler {
         number(
             "ingester.lifecycler.num_tokens",
             self.num_tokens,
+            1,
             4096,
             "between 1 and 4096",
         )?;
@@ -182,8 +186,9 @@ impl Lifecycler {
         number(
             "ingester.lifecycler.ring.replication_factor",
             factor,
+            0,
             64,
-            "between 1 and 64",
+            "at most 64",
         )?;
         if self.heartbeat_period.is_zero() || self.heartbeat_period >= self.ring.heartbeat_timeout {
             return Err(ConfigError::Range {

@@ -120,7 +120,7 @@ impl MemberConfig {
 
 /// A ring's settings: the flags begin with `$prefix`.
 macro_rules! ring_config {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:expr, tokens: $tokens:literal, forget: $forget:literal) => {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:expr, tokens: $tokens:literal, factor: $factor:literal, forget: $forget:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
         #[group(skip)]
@@ -168,7 +168,7 @@ macro_rules! ring_config {
                 MemberConfig {
                     kind: $kind,
                     tokens: $tokens,
-                    replication_factor: 1,
+                    replication_factor: $factor,
                     forget_timeouts: $forget,
                     heartbeat_period: self.heartbeat_period,
                     heartbeat_timeout: self.heartbeat_timeout,
@@ -185,13 +185,17 @@ macro_rules! ring_config {
 
 ring_config! {
     /// Settings of distributors as members; YAML section `distributor.ring`.
-    DistributorRing, "distributor.ring", RingKind::Distributor, tokens: 1, forget: 10
+    DistributorRing, "distributor.ring", RingKind::Distributor, tokens: 1, factor: 1, forget: 10
+}
+ring_config! {
+    /// Settings of store-gateways as members; YAML section `store_gateway.sharding_ring`.
+    StoreGatewayRing, "store-gateway.sharding-ring", RingKind::StoreGateway, tokens: 512, factor: 3, forget: 10
 }
 ring_config! {
     /// Settings of compactors as members; YAML section `compactor.sharding_ring`.
-    CompactorRing, "compactor.ring", RingKind::Compactor, tokens: 512, forget: 10
+    CompactorRing, "compactor.ring", RingKind::Compactor, tokens: 512, factor: 1, forget: 10
 }
 ring_config! {
     /// Settings of query-schedulers as members; YAML section `query_scheduler.ring`.
-    QuerySchedulerRing, "query-scheduler.ring", RingKind::QueryScheduler, tokens: 1, forget: 4
+    QuerySchedulerRing, "query-scheduler.ring", RingKind::QueryScheduler, tokens: 1, factor: 1, forget: 4
 }

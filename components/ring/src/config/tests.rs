@@ -38,8 +38,11 @@ fn flags_have_upstreams_names() {
         "ingester.lifecycler.addr=10.0.0.9",
     ]);
     ingester.validate().unwrap();
-    let settings = ingester.ring.settings();
+    let settings = ingester.ring.settings(false);
     assert_eq!(settings.replication_factor, 3);
+    let unset = IngesterRing::default();
+    assert_eq!(unset.settings(true).replication_factor, 3);
+    assert_eq!(unset.settings(false).replication_factor, 1);
     assert_eq!(settings.excluded_zones, ["a", "b"]);
     let identity = ingester.identity(4040).unwrap();
     assert_eq!(
@@ -54,6 +57,7 @@ fn flags_have_upstreams_names() {
     );
     let all = Command::new("all");
     let all = DistributorRing::augment_args_for_update(all);
+    let all = StoreGatewayRing::augment_args_for_update(all);
     let all = CompactorRing::augment_args_for_update(all);
     QuerySchedulerRing::augment_args_for_update(all).debug_assert();
 }

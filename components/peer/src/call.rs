@@ -1,0 +1,99 @@
+//! One call of another process: tenant, deadline, and what its failure means.
+
+use std::time::Duration;
+
+use phlare_model::{ErrorKind, TenantId};
+use phlare_ring::Instance;
+use phlare_server::Status;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Request, Response};
+
+/// Header that carries the tenant.
+const TENANT: &str = "x-scope-orgid";
+
+/// A call that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// What it means to the caller's own client; names the instance.
+    pub status: Status,
+    /// The instance could not be reached, did not answer in time, or said that it cannot serve now: another one may.
+    pub unavailable: bool,
+}
+
+impl CallError {
+    pub(crate) fn address(instance: &Instance, error: &dyn std::error::Error) -> Self {
+        let message = format!(
+            "instance `{}` has the address {:?}, which is none: {error}",
+            instance.id, instance.addr
+        );
+        Self {
+            status: Status::new(ErrorKind::Unavailable, message),
+            unavailable: true,
+        }
+    }
+
+    fn new(instance: &Instance, failed: &tonic::Status, within: Duration) -> Self {
+        let name = format!("instance `{}` at {}", instance.id, instance.addr);
+        let kind = kind(failed);
+        let message = match kind {
+            ErrorKind::DeadlineExceeded => format!("{name} did not answer within {within:?}"),
+            _ => format!("{name}: {}", failed.message()),
+        };
+        Self {
+            status: Status::new(kind, message),
+            unavailable: matches!(kind, ErrorKind::Unavailable | ErrorKind::DeadlineExceeded),
+        }
+    }
+}
+
+/// Calls `instance` on behalf of a tenant, and waits for `within` at most. Dropping the future gives the call up.
+///
+/// # Errors
+/// [`CallError`], with the kind that the other process gave it.
+pub async fn call<Req, Resp, F>(
+    instance: &Instance,
+    tenant: &TenantId,
+    within: Duration,
+    message: Req,
+    send: impl FnOnce(Request<Req>) -> F,
+) -> Result<Resp, CallError>
+where
+    F: Future<Output = Result<Response<Resp>, tonic::Status>>,
+{
+    let mut request = Request::new(message);
+    request.set_timeout(within);
+    if let Ok(value) = MetadataValue::try_from(tenant.as_str()) {
+        request.metadata_mut().insert(TENANT, value);
+    }
+    let answer = tokio::time::timeout(within, send(request)).await;
+    let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("")));
+    match answer {
+        Ok(answer) => Ok(answer.into_inner()),
+        Err(failed) => Err(CallError::new(instance, &failed, within)),
+    }
+}
+
+/// The kind that a gRPC code stands for. What the client makes of its own time-out is a code of its own.
+fn kind(failed: &tonic::Status) -> ErrorKind {
+    match failed.code() {
+        Code::Ok | Code::Unknown => ErrorKind::Unavailable,
+        Code::Cancelled if failed.message().contains("Timeout expired") => {
+            ErrorKind::DeadlineExceeded
+        }
+        Code::Cancelled => ErrorKind::Unavailable,
+        Code::InvalidArgument => ErrorKind::InvalidArgument,
+        Code::DeadlineExceeded => ErrorKind::DeadlineExceeded,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::AlreadyExists => ErrorKind::AlreadyExists,
+        Code::PermissionDenied => ErrorKind::PermissionDenied,
+        Code::ResourceExhausted => ErrorKind::ResourceExhausted,
+        Code::FailedPrecondition => ErrorKind::FailedPrecondition,
+        Code::Aborted => ErrorKind::Aborted,
+        Code::OutOfRange => ErrorKind::OutOfRange,
+        Code::Unimplemented => ErrorKind::Unimplemented,
+        Code::Internal => ErrorKind::Internal,
+        Code::Unavailable => ErrorKind::Unavailable,
+        Code::DataLoss => ErrorKind::DataLoss,
+        Code::Unauthenticated => ErrorKind::Unauthenticated,
+    }
+}

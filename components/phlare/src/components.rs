@@ -1,0 +1,165 @@
+//! The components that take and answer requests, made of what a process shares.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use phlare_distributor::{
+    Distributor, Ingest, RemoteIngesters, ReplicaDependencies, ReplicaMetrics, Replicas,
+};
+use phlare_ingester::{IngestService, Ingester};
+use phlare_peer::Peers;
+use phlare_querier::{Fleet, LocalStore, Querier, RingStores};
+use phlare_query_frontend::QueryFrontend;
+use phlare_ring::{Ring, RingKind};
+use phlare_server::{Inbound, Offload, Registry, Rpc};
+use tokio::sync::watch;
+
+use crate::adapters::{Answers, Served};
+use crate::config::Config;
+use crate::rings::Rings;
+use crate::storage::{Shared, Storage};
+use crate::target::Targets;
+
+/// Threads that answer queries over blocks: most of the time they wait for bytes.
+const READING_THREADS: usize = 16;
+
+/// What components are made of.
+pub(crate) struct Common<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) targets: Targets,
+    pub(crate) shared: Shared,
+    pub(crate) offload: Offload,
+    pub(crate) inbound: Inbound,
+}
+
+impl Common<'_> {
+    /// Where profiles go: the ingester of this process if it is alone, else those of the ring.
+    pub(crate) fn replicas(
+        &self,
+        ring: watch::Receiver<Ring>,
+        registry: &mut Registry,
+    ) -> (Replicas, Peers) {
+        let peers = Peers::new(phlare_peer::Metrics::register(registry, "ingester"));
+        let dependencies = ReplicaDependencies {
+            ring,
+            ingesters: Arc::new(RemoteIngesters::new(peers.clone())),
+            overrides: self.shared.overrides.clone(),
+            clock: Arc::clone(&self.shared.clock),
+            metrics: ReplicaMetrics::register(registry),
+        };
+        let config = &self.config.distributor;
+        let replicas = Replicas::new(config.push_timeout, config.max_inflight_bytes, dependencies);
+        let checked = replicas.clone();
+        let health = &self.shared.health;
+        health.register("distributor", move || checked.check_ready());
+        (replicas, peers)
+    }
+
+    pub(crate) fn distributor(
+        &self,
+        replica: Arc<dyn Ingest>,
+        distributors: Option<watch::Receiver<Ring>>,
+        registry: &mut Registry,
+    ) -> Distributor {
+        Distributor::new(
+            self.config.distributor.clone(),
+            phlare_distributor::Dependencies {
+                replica,
+                overrides: self.shared.overrides.clone(),
+                offload: self.offload.clone(),
+                inbound: self.inbound.clone(),
+                clock: Arc::clone(&self.shared.clock),
+                seed: self.shared.seed,
+                distributors,
+                metrics: phlare_distributor::Metrics::register(registry),
+            },
+        )
+    }
+
+    /// Threads that read blocks.
+    pub(crate) fn reading(&self, metrics: &phlare_server::Metrics) -> anyhow::Result<Offload> {
+        let queue = self.config.server.cpu_queue;
+        Ok(Offload::new("read", READING_THREADS, queue, metrics)?)
+    }
+
+    /// Answers from what this process has if it is alone, else from the stores of the fleet.
+    pub(crate) fn querier(
+        &self,
+        storage: &Storage,
+        rings: &Rings,
+        reading: Offload,
+        metrics: phlare_querier::Metrics,
+    ) -> Arc<dyn phlare_query_frontend::Querier> {
+        if self.shared.ingesters.is_some() {
+            return Arc::new(Answers(self.fleet(rings, metrics)));
+        }
+        let all = Arc::new(storage.all(self.config, &self.shared));
+        let offload = self.offload.clone();
+        Arc::new(Answers(Querier::new(all, offload, reading, metrics)))
+    }
+
+    pub(crate) fn query_frontend(
+        &self,
+        querier: Arc<dyn phlare_query_frontend::Querier>,
+        registry: &mut Registry,
+    ) -> QueryFrontend {
+        QueryFrontend::new(phlare_query_frontend::Deps {
+            querier,
+            overrides: self.shared.overrides.clone(),
+            clock: Arc::clone(&self.shared.clock),
+            offload: self.offload.clone(),
+            metrics: phlare_query_frontend::Metrics::register(registry),
+        })
+    }
+
+    fn fleet(&self, rings: &Rings, metrics: phlare_querier::Metrics) -> Fleet {
+        let config = self.config.querier.clone();
+        let stores = RingStores::new(rings.membership.clone(), &config);
+        let clock = Arc::clone(&self.shared.clock);
+        let offload = self.offload.clone();
+        Fleet::new(config, Arc::new(stores), offload, clock, metrics)
+    }
+
+    /// Serves what this process holds to queriers elsewhere.
+    pub(crate) fn serve_store(
+        &self,
+        storage: &Storage,
+        rings: &Rings,
+        reading: Offload,
+        metrics: phlare_querier::Metrics,
+        rpc: &mut Rpc,
+    ) -> anyhow::Result<()> {
+        let gateway = rings.other(RingKind::StoreGateway);
+        let ingester = rings.ingester.as_ref();
+        let me = match (ingester, gateway) {
+            (Some(one), Some(other)) if one.id() != other.id() => bail!(
+                "`ingester.lifecycler.ID` is `{}`, `store_gateway.sharding_ring.instance_id` is `{}`: both are one process, \
+                 so they need one name",
+                one.id(),
+                other.id()
+            ),
+            (Some(me), _) | (None, Some(me)) => me.id().clone(),
+            (None, None) => return Ok(()),
+        };
+        let source = Arc::new(Served {
+            ingester: storage.ingester.clone(),
+            gateway: storage.gateway.clone(),
+        });
+        let querier = Querier::new(source, self.offload.clone(), reading, metrics);
+        let store = Arc::new(LocalStore::new(me, querier));
+        phlare_querier::serve(rpc, store, self.config.querier.max_profile_keys);
+        Ok(())
+    }
+
+    /// Serves an ingester to distributors elsewhere.
+    pub(crate) fn serve_ingester(&self, ingester: &Arc<Ingester>, rings: &Rings, rpc: &mut Rpc) {
+        let Some(me) = &rings.ingester else { return };
+        let service = IngestService::new(
+            Arc::clone(ingester),
+            self.offload.clone(),
+            self.shared.seed,
+            me.id().clone(),
+        );
+        service.register(rpc);
+    }
+}
