@@ -80,6 +80,17 @@ impl Client {
             .await
     }
 
+    /// A page as programs get it.
+    ///
+    /// # Errors
+    /// If there is no answer, or one that is no JSON.
+    pub async fn get_json(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.get(&url).header("accept", "application/json");
+        let answer = request.send().await?.bytes().await?;
+        serde_json::from_slice(&answer).with_context(|| format!("JSON of {url}"))
+    }
+
     /// `POST path` with headers.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod flame;
+pub mod fleet;
 pub mod pprof;
 pub mod programs;
 pub mod runtimes;
