@@ -6,6 +6,7 @@ mod s3;
 mod swift;
 mod url;
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, Once};
 
@@ -152,9 +153,10 @@ fn source(place: Place, opener: Box<dyn Open>, metrics: &Metrics) -> Source {
     Source::new(place, metrics, opener)
 }
 
-/// Whether a directory can be written to is known at the start, not hours later.
+/// Whether a directory can be written to is known at the start, not hours later. Others may try the same at this moment.
 fn probe(dir: &Path) -> std::io::Result<()> {
-    let file = dir.join(".phlare-write-check");
+    let unique = RandomState::new().hash_one(std::process::id());
+    let file = dir.join(format!(".phlare-write-check-{unique:016x}"));
     std::fs::write(&file, b"")?;
     std::fs::remove_file(&file)
 }

@@ -73,8 +73,9 @@ where
     }
 }
 
-/// The kind that a gRPC code stands for. What the client makes of its own time-out is a code of its own.
-fn kind(failed: &tonic::Status) -> ErrorKind {
+/// The kind that a gRPC code stands for. The client's own time-out has a code of its own.
+#[must_use]
+pub fn kind(failed: &tonic::Status) -> ErrorKind {
     match failed.code() {
         Code::Ok | Code::Unknown => ErrorKind::Unavailable,
         Code::Cancelled if failed.message().contains("Timeout expired") => {

@@ -7,5 +7,5 @@
 mod call;
 mod peers;
 
-pub use call::{CallError, call};
-pub use peers::{Metrics, Peers};
+pub use call::{CallError, call, kind};
+pub use peers::{Metrics, Peers, connect};

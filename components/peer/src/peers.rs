@@ -75,9 +75,8 @@ impl Peers {
         {
             return Ok(channel.clone());
         }
-        let channel = endpoint(&instance.addr)
-            .map_err(|error| CallError::address(instance, &error))?
-            .connect_lazy();
+        let channel =
+            connect(&instance.addr).map_err(|error| CallError::address(instance, &error))?;
         let entry = (instance.addr.clone(), channel.clone());
         channels.insert(instance.id.clone(), entry);
         self.count(&channels);
@@ -112,15 +111,21 @@ impl Peers {
     }
 }
 
-fn endpoint(addr: &str) -> Result<Endpoint, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(format!("http://{addr}"))?
+/// A connection to `addr`, `host:port`, opened by the first call and anew when it is lost. Needs a tokio runtime.
+///
+/// # Errors
+/// That is no address.
+pub fn connect(addr: &str) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{addr}"))?;
+    Ok(endpoint
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(SILENCE)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW))
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .connect_lazy())
 }
 
 #[cfg(test)]

@@ -12,13 +12,14 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Form, Json, Router};
 use futures_util::future::join_all;
+use phlare_compactor::Sharding;
 use phlare_model::time::format_duration;
 use phlare_model::{Clock, ErrorKind};
 use phlare_ring::{
-    Figures, Identity, InstanceId, InstanceStatus, Lifecycle, Member, MemberTask, Membership,
-    Origin, RingKind, RingStatus, Tokens, host_and_port,
+    Figures, Identity, InstanceId, InstanceStatus, Lifecycle, Member, MemberState, MemberTask,
+    Membership, Origin, RingKind, RingStatus, Tokens, host_and_port,
 };
-use phlare_server::{Registry, Status};
+use phlare_server::{Health, Registry, Status};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ impl Rings {
         targets: &Targets,
         clock: Arc<dyn Clock>,
         port: u16,
-        registry: &mut Registry,
+        (registry, health): (&mut Registry, &Health),
     ) -> anyhow::Result<Self> {
         let several = config.is_one_of_several();
         let members = [
@@ -96,6 +97,16 @@ impl Rings {
                 begun.others.push(member);
             }
         }
+        if several && let Some(ingester) = &begun.ingester {
+            let state = ingester.state();
+            health.register("ring", move || {
+                let MemberState { ready, state, .. } = *state.borrow();
+                match ready {
+                    true => Ok(()),
+                    false => Err(format!("{state} in the ring, not ready for long enough")),
+                }
+            });
+        }
         let shown = shown(several).iter().map(|(kind, _)| *kind).collect();
         let mine = begun.members();
         let mine = mine.map(|member| (member.kind(), member.id().clone()));
@@ -136,6 +147,15 @@ impl Rings {
     /// This process in one of the other rings.
     pub(crate) fn other(&self, kind: RingKind) -> Option<&Member> {
         self.others.iter().find(|member| member.kind() == kind)
+    }
+
+    /// The place of this process's compactor among others.
+    pub(crate) fn compactors(&self) -> Option<Sharding> {
+        let me = self.other(RingKind::Compactor)?;
+        Some(Sharding {
+            ring: self.membership.subscribe(me.kind()),
+            me: me.id().clone(),
+        })
     }
 
     fn members(&self) -> impl Iterator<Item = &Member> {

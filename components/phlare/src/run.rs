@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use phlare_compactor::Sharding;
 use phlare_distributor::{Ingest, Replicas};
 use phlare_model::{Clock, SystemClock};
 use phlare_peer::Peers;
@@ -172,7 +171,9 @@ impl System {
         let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
         let targets = config.targets()?;
         let several = config.is_one_of_several();
-        let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, &mut registry);
+        let health = Health::new();
+        let told = (&mut registry, &health);
+        let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, told);
         let rings = Box::pin(rings).await?;
         let ingesters = rings.membership.subscribe(RingKind::Ingester);
         let common = Common {
@@ -182,12 +183,9 @@ impl System {
                 clock: Arc::clone(&clock),
                 seed: Seed::random(),
                 overrides: Overrides::fixed(config.limits.clone()),
-                health: Health::new(),
+                health,
                 ingesters: several.then_some(ingesters),
-                compactors: rings.other(RingKind::Compactor).map(|me| Sharding {
-                    ring: rings.membership.subscribe(RingKind::Compactor),
-                    me: me.id().clone(),
-                }),
+                compactors: rings.compactors(),
             },
             offload,
             inbound,

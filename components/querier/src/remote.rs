@@ -16,8 +16,8 @@ use phlare_proto::phlare::store::v1::store_service_client::StoreServiceClient;
 use phlare_ring::{Instance, InstanceId, Ring};
 use phlare_server::Status;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response};
+use tonic::transport::Channel;
+use tonic::{Request, Response};
 
 use crate::config::Config;
 use crate::store::{EncodedTree, ListedBlock, Reply, Share, Store};
@@ -25,15 +25,6 @@ use crate::wire;
 
 /// The header that names the tenant.
 const TENANT: &str = "x-scope-orgid";
-
-/// A connection that says nothing for so long is asked whether it still is one, and for how long it may think.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
-
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// A store in another process. Connects when it is first asked, and anew when the connection is lost.
 pub struct RemoteStore {
@@ -56,19 +47,10 @@ impl RemoteStore {
     /// # Errors
     /// `Internal` if that is no address.
     pub fn new(instance: InstanceId, addr: &str, config: &Config) -> Result<Self, Status> {
-        let endpoint = Endpoint::from_shared(format!("http://{addr}")).map_err(|error| {
+        let channel = phlare_peer::connect(addr).map_err(|error| {
             let text = format!("address {addr:?} of instance {instance}: {error}");
             Status::new(ErrorKind::Internal, text)
         })?;
-        let channel = endpoint
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .connect_lazy();
         Ok(Self {
             instance,
             client: StoreServiceClient::new(channel)
@@ -99,7 +81,7 @@ impl RemoteStore {
         request.set_timeout(self.timeout);
         match tokio::time::timeout(self.timeout, call(request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(self.named(kind(&status), status.message())),
+            Ok(Err(status)) => Err(self.named(phlare_peer::kind(&status), status.message())),
             Err(_) => {
                 let text = format!("no answer within {:?}", self.timeout);
                 Err(self.named(ErrorKind::DeadlineExceeded, &text))
@@ -109,30 +91,6 @@ impl RemoteStore {
 
     fn named(&self, kind: ErrorKind, message: &str) -> Status {
         Status::new(kind, format!("instance {}: {message}", self.instance))
-    }
-}
-
-/// The kind of failure that a gRPC code stands for.
-fn kind(status: &tonic::Status) -> ErrorKind {
-    match status.code() {
-        // The client's own time limit looks so.
-        Code::Cancelled if status.message() == "Timeout expired" => ErrorKind::DeadlineExceeded,
-        Code::Cancelled => ErrorKind::Canceled,
-        Code::InvalidArgument => ErrorKind::InvalidArgument,
-        Code::DeadlineExceeded => ErrorKind::DeadlineExceeded,
-        Code::NotFound => ErrorKind::NotFound,
-        Code::AlreadyExists => ErrorKind::AlreadyExists,
-        Code::PermissionDenied => ErrorKind::PermissionDenied,
-        Code::ResourceExhausted => ErrorKind::ResourceExhausted,
-        Code::FailedPrecondition => ErrorKind::FailedPrecondition,
-        Code::Aborted => ErrorKind::Aborted,
-        Code::OutOfRange => ErrorKind::OutOfRange,
-        Code::Unimplemented => ErrorKind::Unimplemented,
-        Code::Internal => ErrorKind::Internal,
-        Code::Unavailable => ErrorKind::Unavailable,
-        Code::DataLoss => ErrorKind::DataLoss,
-        Code::Unauthenticated => ErrorKind::Unauthenticated,
-        Code::Ok | Code::Unknown => ErrorKind::Unknown,
     }
 }
 

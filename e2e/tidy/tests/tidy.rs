@@ -37,7 +37,7 @@ const LADDER: &[(&str, &[&str])] = &[
     (
         "components/querier",
         &[
-            "block", "model", "phlaredb", "proto", "ring", "server", "tenancy",
+            "block", "model", "peer", "phlaredb", "proto", "ring", "server", "tenancy",
         ],
     ),
     (
