@@ -343,45 +343,50 @@ impl Fleet {
         self.settled().await
     }
 
-    /// Waits until every process that runs knows three active ingesters: a process is ready before others know of it.
+    /// Waits until every process that runs knows all ingesters and store-gateways that run: a process is ready before others
+    /// know of it.
     ///
     /// # Errors
     /// If that takes too long; with the end of the log of the one that does not.
     pub async fn settled(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        for number in 0..self.members.len() {
-            if self.members[number].child.is_none() {
-                continue;
-            }
-            let name = self.members[number].process.name.clone();
-            while self.active_ingesters(&name).await < ZONES.len() {
-                ensure!(
-                    Instant::now() < deadline,
-                    "{name} does not know all ingesters: {}",
-                    self.end_of_log(&name)
-                );
-                sleep(GLANCE).await;
+        let rings = [
+            ("/ring", "ingester"),
+            ("/store-gateway/ring", "store-gateway"),
+        ];
+        let running = self.members.iter().filter(|member| member.child.is_some());
+        for name in running.map(|member| &member.process.name) {
+            for (page, target) in rings {
+                while !self.knows_all(name, page, target).await {
+                    ensure!(
+                        Instant::now() < deadline,
+                        "{name} does not know all of {target}: {}",
+                        self.end_of_log(name)
+                    );
+                    sleep(GLANCE).await;
+                }
             }
         }
         Ok(())
     }
 
-    /// How many ingesters are active, as one process sees it.
-    pub async fn active_ingesters(&self, name: &str) -> usize {
+    /// Whether all processes of a component that run are active, as one process sees it.
+    async fn knows_all(&self, name: &str, page: &str, target: &str) -> bool {
         let Ok(client) = self.client(name) else {
-            return 0;
+            return false;
         };
-        let page = client.get_json("/ring").await;
-        let instances = page
-            .as_ref()
-            .map(|page: &Value| page["instances"].as_array());
-        let Ok(Some(instances)) = instances else {
-            return 0;
+        let shown: Value = client.get_json(page).await.unwrap_or_default();
+        let active = |id: &str| {
+            let instances = shown["instances"].as_array();
+            instances.into_iter().flatten().any(|instance| {
+                instance["id"] == id && instance["state"] == "ACTIVE" && instance["healthy"] == true
+            })
         };
-        let active = |instance: &&Value| {
-            instance["state"] == "ACTIVE" && instance["healthy"] == Value::Bool(true)
-        };
-        instances.iter().filter(active).count()
+        let mut wanted = self.members.iter();
+        wanted.all(|member| {
+            let process = &member.process;
+            member.child.is_none() || process.target != target || active(&process.name)
+        })
     }
 
     async fn member_ready(&mut self, number: usize, deadline: Instant) -> anyhow::Result<()> {

@@ -29,9 +29,12 @@ struct Load {
 #[derive(Debug, Default)]
 struct Pushed(BTreeMap<u64, bool>);
 
-/// Every profile is a series of its own, so that none can be taken for another.
+/// Every profile is a series of its own, so that none can be taken for another. How full the disk of the tests is does
+/// not matter.
 fn settings(directory: &TempDir) -> Settings {
-    Settings::new(directory.path()).flag("-ingester.max-global-series-per-tenant=0")
+    Settings::new(directory.path())
+        .flag("-ingester.max-global-series-per-tenant=0")
+        .flag("-pyroscopedb.retention-policy-min-free-disk-gb=0")
 }
 
 /// The value of a profile says which one it is.

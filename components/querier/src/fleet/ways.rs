@@ -75,7 +75,11 @@ pub(super) async fn first<T>(
                 Some(Err(failure)) => {
                     match &mut failed {
                         None => failed = Some(failure),
-                        Some(failed) => failed.instances.extend(failure.instances),
+                        Some(failed) => {
+                            failed.status.message += "; ";
+                            failed.status.message += &failure.status.message;
+                            failed.instances.extend(failure.instances);
+                        }
                     }
                     running.extend(left.next());
                 }
