@@ -3,22 +3,17 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use rand::Rng;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::process::{self, GLANCE, PATIENCE};
 use crate::{Client, programs};
-
-/// How long the fleet may take to be ready, and one of its processes to stop.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// How often processes are looked at that are about to do something.
-const GLANCE: Duration = Duration::from_millis(50);
 
 /// Port of all servers: each has an address of its own.
 const PORT: u16 = 4040;
@@ -189,9 +184,9 @@ impl Fleet {
     /// # Errors
     /// If it does not run.
     pub fn signal(&self, name: &str, signal: Signal) -> anyhow::Result<()> {
-        let member = &self.members[self.find(name)?];
-        ensure!(member.child.is_some(), "{name} does not run");
-        kill_process(pid(member.process.pid)?, signal).with_context(|| format!("signal {name}"))
+        let child = self.members[self.find(name)?].child.as_ref();
+        let child = child.with_context(|| format!("{name} does not run"))?;
+        process::send(child, signal).with_context(|| format!("signal {name}"))
     }
 
     /// Ends a process as a power cut would, and waits until it is gone.
@@ -202,9 +197,7 @@ impl Fleet {
         let number = self.find(name)?;
         let child = self.members[number].child.take();
         let mut child = child.with_context(|| format!("{name} does not run"))?;
-        child.kill().context("kill -9")?;
-        child.wait().context("wait for the killed process")?;
-        Ok(())
+        process::kill(&mut child)
     }
 
     /// Asks a process to stop, waits until it has, and demands exit code 0.
@@ -214,7 +207,10 @@ impl Fleet {
     pub async fn stop(&mut self, name: &str) -> anyhow::Result<()> {
         self.signal(name, Signal::TERM)?;
         let number = self.find(name)?;
-        let status = self.ended(number).await?;
+        let child = self.members[number].child.as_mut();
+        let ended = process::ended(child.context("it does not run")?).await;
+        let status = ended.with_context(|| format!("{name}: {}", self.end_of_log(name)))?;
+        self.members[number].child = None;
         ensure!(
             status.success(),
             "{name} stopped with {status}: {}",
@@ -407,20 +403,6 @@ impl Fleet {
         bail!("{name} was not ready in time: {}", self.end_of_log(&name))
     }
 
-    async fn ended(&mut self, number: usize) -> anyhow::Result<ExitStatus> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            let child = self.members[number].child.as_mut();
-            if let Some(status) = child.context("it does not run")?.try_wait()? {
-                self.members[number].child = None;
-                return Ok(status);
-            }
-            sleep(GLANCE).await;
-        }
-        let name = &self.members[number].process.name;
-        bail!("{name} did not end in time: {}", self.end_of_log(name))
-    }
-
     fn end_of_log(&self, name: &str) -> String {
         let log = self.log(name).unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(30).collect();
@@ -437,9 +419,4 @@ impl Drop for Fleet {
             let _ = child.wait();
         }
     }
-}
-
-fn pid(id: u32) -> anyhow::Result<Pid> {
-    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-    id.context("a process id")
 }

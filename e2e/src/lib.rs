@@ -7,6 +7,7 @@ pub mod client;
 pub mod flame;
 pub mod fleet;
 pub mod pprof;
+mod process;
 pub mod programs;
 pub mod runtimes;
 pub mod server;

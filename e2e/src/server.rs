@@ -4,20 +4,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::Client;
-use crate::programs;
-
-/// How long a server may take to start or to stop before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a process is looked at that is about to do something.
-const GLANCE: Duration = Duration::from_millis(20);
+use crate::process::{self, GLANCE, PATIENCE};
+use crate::{Client, programs};
 
 /// How to start a server.
 #[derive(Clone, Debug, Default)]
@@ -194,9 +188,7 @@ impl Server {
     /// # Errors
     /// If it cannot be killed.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.child.kill().context("kill -9")?;
-        self.child.wait().context("wait for the killed process")?;
-        Ok(())
+        process::kill(&mut self.child)
     }
 
     /// Asks it to stop, waits until it has, and demands exit code 0.
@@ -204,11 +196,7 @@ impl Server {
     /// # Errors
     /// If it does not stop in time, or not in order.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .context("a process id")?;
-        kill_process(pid, Signal::TERM).context("send SIGTERM")?;
+        process::send(&self.child, Signal::TERM)?;
         let status = self.ended().await?;
         ensure!(
             status.success(),
@@ -261,17 +249,10 @@ impl Server {
     }
 
     async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            sleep(GLANCE).await;
+        match process::ended(&mut self.child).await {
+            Ok(status) => Ok(status),
+            Err(error) => Err(error.context(format!("log of the server:\n{}", self.log()?))),
         }
-        bail!(
-            "the server did not end within {PATIENCE:?}; its log:\n{}",
-            self.log()?
-        )
     }
 }
 

@@ -35,7 +35,7 @@ impl Ingesters for RemoteIngesters {
         let channel = self.0.channel(&to);
         Box::pin(async move {
             let mut client = IngestServiceClient::new(channel?);
-            let send = |request| async move { client.append(request).await };
+            let send = async move |request| client.append(request).await;
             call(&to, &tenant, within, request, send).await
         })
     }

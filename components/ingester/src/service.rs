@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use phlare_model::{Classify, ErrorKind, TenantId, chain};
+use phlare_model::{Classify, TenantId, chain};
 use phlare_phlaredb::{Append, CarriedRowError, Commit, Row};
 use phlare_pprof::Seed;
 use phlare_pprof::carried::{Carried, CarriedError};
@@ -73,13 +73,7 @@ impl IngestService {
         tenant: TenantId,
         request: AppendRequest,
     ) -> Result<AppendResponse, Status> {
-        if request.instance_id != self.me.as_str() {
-            let message = format!(
-                "this is ingester `{}`, the call is for `{}`: the address has changed hands",
-                self.me, request.instance_id
-            );
-            return Err(Status::new(ErrorKind::Unavailable, message));
-        }
+        phlare_peer::meant(&self.me, &request.instance_id)?;
         let this = self.clone();
         let stored = self
             .offload

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use phlare_model::{ErrorKind, TenantId};
-use phlare_ring::Instance;
+use phlare_ring::{Instance, InstanceId};
 use phlare_server::Status;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response};
@@ -46,25 +46,26 @@ impl CallError {
     }
 }
 
-/// Calls `instance` on behalf of a tenant, and waits for `within` at most. Dropping the future gives the call up.
+/// Calls `instance` on behalf of a tenant, and waits for `within` at most, as the other end does. Dropping the future
+/// gives the call up.
 ///
 /// # Errors
 /// [`CallError`], with the kind that the other process gave it.
-pub async fn call<Req, Resp, F>(
+pub async fn call<Req, Resp>(
     instance: &Instance,
     tenant: &TenantId,
     within: Duration,
     message: Req,
-    send: impl FnOnce(Request<Req>) -> F,
-) -> Result<Resp, CallError>
-where
-    F: Future<Output = Result<Response<Resp>, tonic::Status>>,
-{
+    send: impl AsyncFnOnce(Request<Req>) -> Result<Response<Resp>, tonic::Status>,
+) -> Result<Resp, CallError> {
     let mut request = Request::new(message);
     request.set_timeout(within);
-    if let Ok(value) = MetadataValue::try_from(tenant.as_str()) {
-        request.metadata_mut().insert(TENANT, value);
-    }
+    let name = MetadataValue::try_from(tenant.as_str());
+    let name = name.map_err(|error| {
+        let failed = tonic::Status::internal(format!("tenant {tenant}: {error}"));
+        CallError::new(instance, &failed, within)
+    })?;
+    request.metadata_mut().insert(TENANT, name);
     let answer = tokio::time::timeout(within, send(request)).await;
     let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("")));
     match answer {
@@ -73,9 +74,20 @@ where
     }
 }
 
+/// Whether a call that means `asked` came to the right one, which is `me`.
+///
+/// # Errors
+/// `Unavailable`: the address has changed hands, and whoever calls will learn of it.
+pub fn meant(me: &InstanceId, asked: &str) -> Result<(), Status> {
+    if me.as_str() == asked {
+        return Ok(());
+    }
+    let message = format!("this is `{me}`, and the call is for `{asked}`");
+    Err(Status::new(ErrorKind::Unavailable, message))
+}
+
 /// The kind that a gRPC code stands for. The client's own time-out has a code of its own.
-#[must_use]
-pub fn kind(failed: &tonic::Status) -> ErrorKind {
+fn kind(failed: &tonic::Status) -> ErrorKind {
     match failed.code() {
         Code::Ok | Code::Unknown => ErrorKind::Unavailable,
         Code::Cancelled if failed.message().contains("Timeout expired") => {

@@ -7,5 +7,5 @@
 mod call;
 mod peers;
 
-pub use call::{CallError, call, kind};
-pub use peers::{Metrics, Peers, connect};
+pub use call::{CallError, call, meant};
+pub use peers::{Metrics, Peers};

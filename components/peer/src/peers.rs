@@ -111,11 +111,8 @@ impl Peers {
     }
 }
 
-/// A connection to `addr`, `host:port`, opened by the first call and anew when it is lost. Needs a tokio runtime.
-///
-/// # Errors
-/// That is no address.
-pub fn connect(addr: &str) -> Result<Channel, tonic::transport::Error> {
+/// A connection to `addr`, `host:port`, opened by the first call and anew when it is lost.
+fn connect(addr: &str) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(format!("http://{addr}"))?;
     Ok(endpoint
         .connect_timeout(CONNECT)

@@ -10,9 +10,10 @@ use phlare_ingester::{IngestService, Ingester};
 use phlare_peer::Peers;
 use phlare_querier::{Fleet, LocalStore, Querier, RingStores};
 use phlare_query_frontend::QueryFrontend;
-use phlare_ring::{Ring, RingKind};
+use phlare_ring::{Membership, Ring, RingKind};
 use phlare_server::{Inbound, Offload, Registry, Rpc};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::adapters::{Answers, Served};
 use crate::config::Config;
@@ -22,6 +23,32 @@ use crate::target::Targets;
 
 /// Threads that answer queries over blocks: most of the time they wait for bytes.
 const READING_THREADS: usize = 16;
+
+/// Connections to the members of the rings.
+pub(crate) struct Connections {
+    ingesters: Peers,
+    gateways: Peers,
+}
+
+impl Connections {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let mut to = |peer| Peers::new(phlare_peer::Metrics::register(registry, peer));
+        Self {
+            ingesters: to("ingester"),
+            gateways: to("store-gateway"),
+        }
+    }
+
+    /// Closes those to members that have gone, until the rings end.
+    pub(crate) fn follow(self, membership: &Membership, tasks: &mut JoinSet<()>) {
+        for (peers, kind) in [
+            (self.ingesters, RingKind::Ingester),
+            (self.gateways, RingKind::StoreGateway),
+        ] {
+            tasks.spawn(peers.follow(membership.subscribe(kind)));
+        }
+    }
+}
 
 /// What components are made of.
 pub(crate) struct Common<'a> {
@@ -33,16 +60,16 @@ pub(crate) struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// Where profiles go: the ingester of this process if it is alone, else those of the ring.
+    /// Where profiles go if there are several ingesters.
     pub(crate) fn replicas(
         &self,
         ring: watch::Receiver<Ring>,
+        peers: &Connections,
         registry: &mut Registry,
-    ) -> (Replicas, Peers) {
-        let peers = Peers::new(phlare_peer::Metrics::register(registry, "ingester"));
+    ) -> Replicas {
         let dependencies = ReplicaDependencies {
             ring,
-            ingesters: Arc::new(RemoteIngesters::new(peers.clone())),
+            ingesters: Arc::new(RemoteIngesters::new(peers.ingesters.clone())),
             overrides: self.shared.overrides.clone(),
             clock: Arc::clone(&self.shared.clock),
             metrics: ReplicaMetrics::register(registry),
@@ -52,7 +79,7 @@ impl Common<'_> {
         let checked = replicas.clone();
         let health = &self.shared.health;
         health.register("distributor", move || checked.check_ready());
-        (replicas, peers)
+        replicas
     }
 
     pub(crate) fn distributor(
@@ -86,12 +113,12 @@ impl Common<'_> {
     pub(crate) fn querier(
         &self,
         storage: &Storage,
-        rings: &Rings,
+        fleet: Option<(&Rings, &Connections)>,
         reading: Offload,
         metrics: phlare_querier::Metrics,
     ) -> Arc<dyn phlare_query_frontend::Querier> {
-        if self.shared.ingesters.is_some() {
-            return Arc::new(Answers(self.fleet(rings, metrics)));
+        if let Some((rings, peers)) = fleet {
+            return Arc::new(Answers(self.fleet(rings, peers, metrics)));
         }
         let all = Arc::new(storage.all(self.config, &self.shared));
         let offload = self.offload.clone();
@@ -112,9 +139,14 @@ impl Common<'_> {
         })
     }
 
-    fn fleet(&self, rings: &Rings, metrics: phlare_querier::Metrics) -> Fleet {
+    fn fleet(&self, rings: &Rings, peers: &Connections, metrics: phlare_querier::Metrics) -> Fleet {
         let config = self.config.querier.clone();
-        let stores = RingStores::new(rings.membership.clone(), &config);
+        let stores = RingStores::new(
+            rings.membership.clone(),
+            peers.ingesters.clone(),
+            peers.gateways.clone(),
+            config.clone(),
+        );
         let clock = Arc::clone(&self.shared.clock);
         let offload = self.offload.clone();
         Fleet::new(config, Arc::new(stores), offload, clock, metrics)

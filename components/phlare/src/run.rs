@@ -6,20 +6,18 @@ use anyhow::Context;
 use axum::Router;
 use phlare_distributor::{Ingest, Replicas};
 use phlare_model::{Clock, SystemClock};
-use phlare_peer::Peers;
 use phlare_pprof::Seed;
-use phlare_ring::{Member, Ring, RingKind};
+use phlare_ring::{Member, RingKind};
 use phlare_server::{Health, Inbound, Offload, Parts, Registry, Rpc, Server, TenantMode};
 use phlare_tenancy::Overrides;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::adapters::LocalIngester;
-use crate::components::Common;
+use crate::components::{Common, Connections};
 use crate::config::Config;
 use crate::profiler::Profiler;
 use crate::rings::Rings;
@@ -71,8 +69,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut in_rings = JoinSet::new();
     system.rings.run(&mut in_rings, leaving.clone());
     let mut following = JoinSet::new();
-    for (peers, ring) in std::mem::take(&mut system.peers) {
-        following.spawn(peers.follow(ring));
+    if let Some(peers) = system.peers.take() {
+        peers.follow(&system.rings.membership, &mut following);
     }
     for member in &system.rings.others {
         match (&system.storage.gateway, member.kind()) {
@@ -148,8 +146,8 @@ fn recover(system: &System) -> JoinHandle<Result<(), phlare_ingester::Error>> {
 struct System {
     storage: Storage,
     rings: Rings,
-    /// Connections to others, each with the ring whose members those are.
-    peers: Vec<(Peers, watch::Receiver<Ring>)>,
+    /// Connections to others, if there are several processes.
+    peers: Option<Connections>,
     replicas: Option<Replicas>,
     health: Health,
     server: Server,
@@ -191,22 +189,21 @@ impl System {
             inbound,
         };
         let storage = Storage::open(config, &common.targets, &common.shared, &mut registry)?;
-        let mut peers = Vec::new();
+        let peers = several.then(|| Connections::new(&mut registry));
         let mut rpc = Rpc::new();
         let mut routes = Router::new()
             .merge(routes::routes(config))
             .merge(rings::routes(&rings.membership, several));
         let mut replicas = None;
         if common.targets.has(Target::Distributor) {
-            let distributor = match &common.shared.ingesters {
-                Some(ring) => {
-                    let (remote, connections) = common.replicas(ring.clone(), &mut registry);
-                    peers.push((connections, ring.clone()));
+            let distributor = match (&common.shared.ingesters, &peers) {
+                (Some(ring), Some(peers)) => {
+                    let remote = common.replicas(ring.clone(), peers, &mut registry);
                     replicas = Some(remote.clone());
                     let others = rings.membership.subscribe(RingKind::Distributor);
                     common.distributor(Arc::new(remote), Some(others), &mut registry)
                 }
-                None => common.distributor(local(&storage)?, None, &mut registry),
+                _ => common.distributor(local(&storage)?, None, &mut registry),
             };
             distributor.register(&mut rpc);
             routes = routes.merge(distributor.routes());
@@ -218,7 +215,8 @@ impl System {
             common.serve_store(&storage, &rings, reading, of, &mut rpc)?;
         }
         if common.targets.has(Target::Querier) {
-            let querier = common.querier(&storage, &rings, reading, metrics_of);
+            let fleet = peers.as_ref().map(|peers| (&rings, peers));
+            let querier = common.querier(&storage, fleet, reading, metrics_of);
             let frontend = common.query_frontend(querier, &mut registry);
             frontend.register(&mut rpc);
             routes = routes.merge(frontend.routes());

@@ -22,6 +22,6 @@ pub use fleet::{Asked, Fleet, RingStores, Stores};
 pub use local::LocalStore;
 pub use metrics::Metrics;
 pub use querier::{Querier, Source};
-pub use remote::{RemoteStore, Remotes};
+pub use remote::RemoteStore;
 pub use service::serve;
 pub use store::{EncodedTree, ListedBlock, Reply, Share, Store};

@@ -1,21 +1,19 @@
 //! A store in another process.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use parking_lot::Mutex;
 use phlare_model::labels::Labels;
 use phlare_model::query::{AnalyzeQuery, MetadataQuery, ProfileStats};
-use phlare_model::{ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange};
+use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange};
+use phlare_peer::Peers;
 use phlare_phlaredb::{AnalysisPart, Counted, FoundKeys, PprofParts, SeriesPart};
 use phlare_proto::phlare::store::v1 as proto;
 use phlare_proto::phlare::store::v1::store_service_client::StoreServiceClient;
-use phlare_ring::{Instance, InstanceId, Ring};
+use phlare_ring::{Instance, InstanceId};
 use phlare_server::Status;
-use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response};
 
@@ -23,12 +21,9 @@ use crate::config::Config;
 use crate::store::{EncodedTree, ListedBlock, Reply, Share, Store};
 use crate::wire;
 
-/// The header that names the tenant.
-const TENANT: &str = "x-scope-orgid";
-
-/// A store in another process. Connects when it is first asked, and anew when the connection is lost.
+/// A store in another process.
 pub struct RemoteStore {
-    instance: InstanceId,
+    instance: Arc<Instance>,
     client: StoreServiceClient<Channel>,
     timeout: Duration,
 }
@@ -36,23 +31,20 @@ pub struct RemoteStore {
 impl fmt::Debug for RemoteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteStore")
-            .field("instance", &self.instance)
+            .field("instance", &self.instance.id)
             .finish_non_exhaustive()
     }
 }
 
 impl RemoteStore {
-    /// The instance of this name at `addr`, `host:port`. Needs a runtime; connects to nothing yet.
+    /// An instance, over the connection that `peers` has to it. Needs a runtime.
     ///
     /// # Errors
-    /// `Internal` if that is no address.
-    pub fn new(instance: InstanceId, addr: &str, config: &Config) -> Result<Self, Status> {
-        let channel = phlare_peer::connect(addr).map_err(|error| {
-            let text = format!("address {addr:?} of instance {instance}: {error}");
-            Status::new(ErrorKind::Internal, text)
-        })?;
+    /// `Unavailable` if its address is none.
+    pub fn new(instance: &Arc<Instance>, peers: &Peers, config: &Config) -> Result<Self, Status> {
+        let channel = peers.channel(instance).map_err(|error| error.status)?;
         Ok(Self {
-            instance,
+            instance: Arc::clone(instance),
             client: StoreServiceClient::new(channel)
                 .max_decoding_message_size(config.store_max_message_bytes),
             timeout: config.store_timeout,
@@ -64,39 +56,23 @@ impl RemoteStore {
     }
 
     fn share(&self, share: Share<'_>) -> Option<proto::Share> {
-        Some(wire::share(self.instance.as_str(), share))
+        Some(wire::share(self.instance.id.as_str(), share))
     }
 
     async fn call<Req, Resp>(
         &self,
         tenant: &TenantId,
         message: Req,
-        call: impl AsyncFnOnce(Request<Req>) -> Result<Response<Resp>, tonic::Status>,
+        send: impl AsyncFnOnce(Request<Req>) -> Result<Response<Resp>, tonic::Status>,
     ) -> Result<Resp, Status> {
-        let mut request = Request::new(message);
-        let name = MetadataValue::try_from(tenant.as_str());
-        let name = name.map_err(|error| self.named(ErrorKind::Internal, &error.to_string()))?;
-        request.metadata_mut().insert(TENANT, name);
-        // The other end gives up at the same time.
-        request.set_timeout(self.timeout);
-        match tokio::time::timeout(self.timeout, call(request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(self.named(phlare_peer::kind(&status), status.message())),
-            Err(_) => {
-                let text = format!("no answer within {:?}", self.timeout);
-                Err(self.named(ErrorKind::DeadlineExceeded, &text))
-            }
-        }
-    }
-
-    fn named(&self, kind: ErrorKind, message: &str) -> Status {
-        Status::new(kind, format!("instance {}: {message}", self.instance))
+        let answer = phlare_peer::call(&self.instance, tenant, self.timeout, message, send);
+        answer.await.map_err(|error| error.status)
     }
 }
 
 impl Store for RemoteStore {
     fn instance(&self) -> &InstanceId {
-        &self.instance
+        &self.instance.id
     }
 
     fn keys<'a>(
@@ -265,50 +241,5 @@ impl Store for RemoteStore {
             wire::read_blocks(self.call(tenant, message, call).await?)
         }
         .boxed()
-    }
-}
-
-/// The stores of other processes, each with one connection.
-#[derive(Debug)]
-pub struct Remotes {
-    config: Config,
-    /// By name, with the address.
-    known: Mutex<HashMap<InstanceId, (String, Arc<RemoteStore>)>>,
-}
-
-impl Remotes {
-    /// None yet.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self {
-            config,
-            known: Mutex::default(),
-        }
-    }
-
-    /// The store of an instance, where it serves now.
-    ///
-    /// # Errors
-    /// As [`RemoteStore::new`].
-    pub fn of(&self, instance: &Instance) -> Result<Arc<dyn Store>, Status> {
-        let mut known = self.known.lock();
-        if let Some((addr, store)) = known.get(&instance.id)
-            && *addr == instance.addr
-        {
-            return Ok(Arc::<RemoteStore>::clone(store));
-        }
-        let store = RemoteStore::new(instance.id.clone(), &instance.addr, &self.config)?;
-        let store = Arc::new(store);
-        let entry = (instance.addr.clone(), Arc::clone(&store));
-        known.insert(instance.id.clone(), entry);
-        Ok(store)
-    }
-
-    /// Drops the connections of instances that are not in a ring any more.
-    pub fn retain(&self, ring: &Ring) {
-        let mut known = self.known.lock();
-        if known.len() > ring.instances().len() {
-            known.retain(|id, _| ring.instance(id).is_some());
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use phlare_model::{ErrorKind, TenantId};
+use phlare_model::TenantId;
 use phlare_proto::phlare::store::v1 as proto;
 use phlare_server::{BodyLimit, Context, MethodOptions, Rpc, Status};
 use prost::Message;
@@ -188,7 +188,7 @@ impl Methods<'_> {
             let store = Arc::clone(&store);
             async move {
                 let share = wire::read_share(request.take_share())?;
-                check_meant(&*store, &share.instance)?;
+                phlare_peer::meant(store.instance(), &share.instance)?;
                 let call = Call {
                     store,
                     tenant: context.tenant,
@@ -199,16 +199,4 @@ impl Methods<'_> {
         };
         self.rpc.unary_with(&path, options, handle);
     }
-}
-
-/// An address may belong to another instance than the caller thinks.
-fn check_meant(store: &dyn Store, meant: &str) -> Result<(), Status> {
-    let own = store.instance();
-    if own.as_str() == meant {
-        return Ok(());
-    }
-    Err(Status::new(
-        ErrorKind::Unavailable,
-        format!("this is instance {own}, and the call is for {meant}"),
-    ))
 }

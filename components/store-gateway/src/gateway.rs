@@ -53,7 +53,6 @@ pub struct StoreGateway {
 
 #[derive(Debug, Default)]
 struct State {
-    listed: bool,
     last_error: Option<String>,
     bad: HashMap<TenantId, HashSet<BlockId>>,
     /// Added by uploads while a listing is under way, which may not have seen them.
@@ -121,7 +120,6 @@ impl StoreGateway {
         let mut state = self.state.lock();
         match &outcome {
             Ok(()) => {
-                state.listed = true;
                 self.listed.send_replace(true);
                 state.last_error = None;
                 let now_s = self.dependencies.clock.now_ns() / 1_000_000_000;
@@ -224,7 +222,7 @@ impl StoreGateway {
             }
         }
         state.bad = bad;
-        if new > 0 || !state.listed {
+        if new > 0 || !*self.listed.borrow() {
             info!(
                 tenants = tenants.len(),
                 blocks = count,
@@ -257,7 +255,7 @@ impl StoreGateway {
     /// [`Error::NotListed`] until the bucket was listed once.
     pub fn check_ready(&self) -> Result<(), Error> {
         let state = self.state.lock();
-        match state.listed {
+        match *self.listed.borrow() {
             true => Ok(()),
             false => Err(Error::NotListed {
                 reason: state.last_error.clone(),

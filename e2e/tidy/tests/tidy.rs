@@ -31,7 +31,8 @@ const LADDER: &[(&str, &[&str])] = &[
     (
         "components/ingester",
         &[
-            "block", "bucket", "model", "phlaredb", "pprof", "proto", "ring", "server", "tenancy",
+            "block", "bucket", "model", "peer", "phlaredb", "pprof", "proto", "ring", "server",
+            "tenancy",
         ],
     ),
     (

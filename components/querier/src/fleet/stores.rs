@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use phlare_block::BlockId;
 use phlare_model::TenantId;
-use phlare_ring::{Instance, Membership, Operation, Ring, RingKind, Tally, Token};
+use phlare_peer::Peers;
+use phlare_ring::{Instance, Membership, Operation, RingKind, Tally, Token};
 use phlare_server::Status;
 
 use crate::config::Config;
-use crate::remote::Remotes;
+use crate::remote::RemoteStore;
 use crate::store::Store;
 
 /// Ingesters to be asked at once.
@@ -46,31 +47,32 @@ pub trait Stores: Send + Sync {
 #[derive(Debug)]
 pub struct RingStores {
     membership: Membership,
-    ingesters: Remotes,
-    gateways: Remotes,
+    ingesters: Peers,
+    gateways: Peers,
+    config: Config,
 }
 
 impl RingStores {
-    /// Those that `membership` knows, each at the address that its ring says.
+    /// Those that `membership` knows, over connections to ingesters and to store-gateways.
     #[must_use]
-    pub fn new(membership: Membership, config: &Config) -> Self {
+    pub fn new(membership: Membership, ingesters: Peers, gateways: Peers, config: Config) -> Self {
         Self {
             membership,
-            ingesters: Remotes::new(config.clone()),
-            gateways: Remotes::new(config.clone()),
+            ingesters,
+            gateways,
+            config,
         }
     }
 
     fn stores<'a>(
-        remotes: &Remotes,
-        ring: &Ring,
+        &self,
+        peers: &Peers,
         instances: impl IntoIterator<Item = &'a Arc<Instance>>,
     ) -> Result<Vec<Arc<dyn Store>>, Status> {
-        remotes.retain(ring);
-        instances
-            .into_iter()
-            .map(|instance| remotes.of(instance))
-            .collect()
+        let store = |instance| -> Result<Arc<dyn Store>, Status> {
+            Ok(Arc::new(RemoteStore::new(instance, peers, &self.config)?))
+        };
+        instances.into_iter().map(store).collect()
     }
 }
 
@@ -81,7 +83,7 @@ impl Stores for RingStores {
         let set = ring.read_set(Operation::READ, now_ms)?;
         Ok(Asked {
             tally: set.tally(),
-            stores: Self::stores(&self.ingesters, &ring, &set.instances)?,
+            stores: self.stores(&self.ingesters, &set.instances)?,
         })
     }
 
@@ -95,7 +97,7 @@ impl Stores for RingStores {
         if able.is_empty() {
             return Err(phlare_ring::Error::Empty.into());
         }
-        Self::stores(&self.gateways, &ring, able)
+        self.stores(&self.gateways, able)
     }
 
     fn owners(&self, _: &TenantId, block: BlockId) -> Result<Vec<Arc<dyn Store>>, Status> {
@@ -103,6 +105,6 @@ impl Stores for RingStores {
         let now_ms = self.membership.clock().now_ms();
         let token = Token::of_block(&block.to_bytes());
         let set = ring.get(token, Operation::READ_ANY, now_ms)?;
-        Self::stores(&self.gateways, &ring, &set.instances)
+        self.stores(&self.gateways, &set.instances)
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use phlare_model::{ErrorKind, ManualClock};
+use phlare_peer::Peers;
 use phlare_querier::{Config, Fleet, Metrics, RemoteStore, RingStores, Share, Store};
-use phlare_ring::{Membership, RingKind, RingSettings, Rings};
+use phlare_ring::{Instance, Membership, RingKind, RingSettings, Rings};
 use phlare_server::Registry;
 use tokio::net::TcpListener;
 
@@ -50,8 +51,11 @@ async fn nodes(stores: &[Arc<Data>]) -> Vec<Node> {
 }
 
 fn remote(node: &Node) -> Arc<dyn Store> {
-    let instance = node.instance();
-    Arc::new(RemoteStore::new(instance.id, &instance.addr, &config()).unwrap())
+    Arc::new(remote_of(node.instance()))
+}
+
+fn remote_of(instance: Instance) -> RemoteStore {
+    RemoteStore::new(&Arc::new(instance), &Peers::default(), &config()).unwrap()
 }
 
 #[tokio::test]
@@ -63,8 +67,10 @@ async fn replicas_count_once_over_the_network_with_one_server_down_or_silent() {
     assert_same(&Given::ingesters(remotes.clone()).fleet(), &whole).await;
     // It takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = silent.local_addr().unwrap().to_string();
-    let hung = RemoteStore::new("i-2".into(), &addr, &config()).unwrap();
+    let hung = remote_of(Instance {
+        addr: silent.local_addr().unwrap().to_string(),
+        ..nodes[2].instance()
+    });
     let with_hung = [
         Arc::clone(&remotes[0]),
         Arc::clone(&remotes[1]),
@@ -77,7 +83,7 @@ async fn replicas_count_once_over_the_network_with_one_server_down_or_silent() {
     nodes[0].stop().await;
     let error = fleet.select_tree(&tenant(), merge()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains("instance i-"), "{}", error.message);
+    assert!(error.message.contains("instance `i-"), "{}", error.message);
 }
 
 #[tokio::test]
@@ -95,7 +101,9 @@ async fn stores_are_found_in_the_rings() {
     let rings = Rings::default().with(RingKind::Ingester, settings, None);
     let clock = Arc::new(ManualClock::at_ns(T0_MS * 1_000_000));
     let membership = Membership::alone(rings, clock);
-    let stores = Arc::new(RingStores::new(membership.clone(), &config()));
+    let (ingesters, gateways) = (Peers::default(), Peers::default());
+    let stores = RingStores::new(membership.clone(), ingesters, gateways, config());
+    let stores = Arc::new(stores);
     let fleet = fleet(stores, config());
     let error = fleet.stats(&tenant()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "nobody has joined");
@@ -119,13 +127,15 @@ async fn who_took_over_an_address_does_not_answer_for_another() {
     let data = Data::new();
     data.push(1).await;
     let node = Node::start(data.store("new")).await;
-    let addr = node.address.to_string();
-    let store = RemoteStore::new("old".into(), &addr, &config()).unwrap();
+    let store = remote_of(Instance {
+        id: "old".into(),
+        ..node.instance()
+    });
     let tenant = tenant();
     let error = store.stats(Share::all(&tenant)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    let text = "instance old: this is instance new, and the call is for old";
-    assert_eq!(error.message, text);
+    let text = "this is `new`, and the call is for `old`";
+    assert!(error.message.ends_with(text), "{}", error.message);
     assert_eq!(node.store.calls.load(Ordering::SeqCst), 0);
 }
 
