@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_failed_are_named_and_the_first_says_why() {
+    async fn all_that_failed_are_named_with_why() {
         let fails = |name| ready(failure(name, ErrorKind::Unavailable)).boxed();
         let ways = vec![fails("a"), fails("b")];
         let failed = first(Duration::from_secs(1), ways).await.unwrap_err();
-        assert_eq!(failed.status.message, "a");
+        assert_eq!(failed.status.message, "a; b");
         assert_eq!(failed.instances, ["a".into(), "b".into()]);
         let nobody: Result<u8, _> = first(Duration::from_secs(1), Vec::new()).await;
         assert!(nobody.unwrap_err().status.message.contains("nobody"));
