@@ -1,17 +1,20 @@
-//! A fleet on one machine: each component a process of its own, on a loopback address of its own.
+//! A fleet on one machine: each component a process of its own, on an address of its own.
+
+mod arguments;
+mod ready;
 
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use rand::Rng;
 use rustix::process::Signal;
 use serde::Serialize;
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use crate::netns::{FAR, Halves, NEAR, Namespace};
 use crate::process::{self, GLANCE, PATIENCE};
 use crate::{Client, programs};
 
@@ -54,6 +57,10 @@ pub struct Description {
 pub struct Settings {
     directory: PathBuf,
     flags: Vec<String>,
+    /// Name, target and zone of each process; the first three are those whom all ask first.
+    members: Vec<(String, &'static str, &'static str)>,
+    halves: Option<Halves>,
+    far: Vec<String>,
 }
 
 impl Settings {
@@ -61,9 +68,34 @@ impl Settings {
     /// `directory`.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
+        let mut members = Vec::new();
+        for zone in ZONES {
+            members.push((format!("ingester-{zone}-0"), "ingester", zone));
+        }
+        for target in ["store-gateway", "distributor", "querier"] {
+            for number in 0..2 {
+                members.push((format!("{target}-{number}"), target, ""));
+            }
+        }
+        members.push(("compactor-0".to_owned(), "compactor", ""));
+        // One address for everything, as a Service in front of both is.
+        members.push(("front-0".to_owned(), "distributor,querier", ""));
         Self {
             directory: directory.to_owned(),
             flags: Vec::new(),
+            members,
+            halves: None,
+            far: Vec::new(),
+        }
+    }
+
+    /// Three processes, `all-a` to `all-c`, with every component in each, a zone for each.
+    #[must_use]
+    pub fn of_three(directory: &Path) -> Self {
+        let member = |zone| (format!("all-{zone}"), "all", zone);
+        Self {
+            members: ZONES.map(member).into(),
+            ..Self::new(directory)
         }
     }
 
@@ -71,6 +103,15 @@ impl Settings {
     #[must_use]
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// In a network of its own, where these processes can be cut off from the others. The fleet is to be started in
+    /// the near half.
+    #[must_use]
+    pub fn halves(mut self, halves: &Halves, far: &[&str]) -> Self {
+        self.halves = Some(halves.clone());
+        self.far = far.iter().map(|&name| name.to_owned()).collect();
         self
     }
 
@@ -94,54 +135,87 @@ pub struct Fleet {
     directory: PathBuf,
     flags: Vec<String>,
     members: Vec<Member>,
+    /// The first three parts of all addresses; the fourth is counted up.
+    network: [u8; 3],
+    addresses: u8,
+    seeds: Vec<Ipv4Addr>,
+    halves: Option<Halves>,
 }
 
 #[derive(Debug)]
 struct Member {
     process: Process,
     address: Ipv4Addr,
+    /// Where it runs, if not where the test does.
+    namespace: Option<Namespace>,
     child: Option<Child>,
 }
 
 impl Fleet {
     fn plan(settings: Settings) -> anyhow::Result<Self> {
         // Several fleets may run on one machine.
-        let network = rand::rng().random_range(0..250 * 250);
-        let (second, third) = (1 + network / 250, 1 + network % 250);
-        let mut members = Vec::new();
-        let mut add = |name: String, target, zone| {
-            let last = 1 + members.len() as u8;
-            let address = Ipv4Addr::new(127, second as u8, third as u8, last);
-            members.push(Member {
-                process: Process {
-                    name,
-                    target,
-                    zone,
-                    pid: 0,
-                    url: format!("http://{address}:{PORT}"),
-                },
-                address,
-                child: None,
-            });
+        let part = || rand::rng().random_range(1..=250);
+        let network = match &settings.halves {
+            Some(_) => [10, part(), part()],
+            None => [127, part(), part()],
         };
-        for zone in ZONES {
-            add(format!("ingester-{zone}-0"), "ingester", zone);
-        }
-        for target in ["store-gateway", "distributor", "querier"] {
-            for number in 0..2 {
-                add(format!("{target}-{number}"), target, "");
-            }
-        }
-        add("compactor-0".to_owned(), "compactor", "");
-        // One address for everything, as a Service in front of both is.
-        add("front-0".to_owned(), "distributor,querier", "");
         let bucket = settings.directory.join("bucket");
         std::fs::create_dir_all(bucket).context("make the bucket")?;
-        Ok(Self {
+        let mut fleet = Self {
             directory: settings.directory,
             flags: settings.flags,
-            members,
-        })
+            members: Vec::new(),
+            network,
+            addresses: 0,
+            seeds: Vec::new(),
+            halves: settings.halves,
+        };
+        for (name, target, zone) in settings.members {
+            let far = settings.far.contains(&name);
+            let namespace = fleet.halves.as_ref().filter(|_| far);
+            let namespace = namespace.map(|halves| halves.far.clone());
+            let address = fleet.new_address(far)?;
+            fleet.push((name, target, zone), address, namespace);
+        }
+        let seeds = fleet.members.iter().take(ZONES.len());
+        fleet.seeds = seeds.map(|member| member.address).collect();
+        Ok(fleet)
+    }
+
+    fn push(
+        &mut self,
+        (name, target, zone): (String, &'static str, &'static str),
+        address: Ipv4Addr,
+        namespace: Option<Namespace>,
+    ) {
+        self.members.push(Member {
+            process: Process {
+                name,
+                target,
+                zone,
+                pid: 0,
+                url: format!("http://{address}:{PORT}"),
+            },
+            address,
+            namespace,
+            child: None,
+        });
+    }
+
+    /// An address that no process has had.
+    fn new_address(&mut self, far: bool) -> anyhow::Result<Ipv4Addr> {
+        let next = self.addresses.checked_add(1);
+        self.addresses = next.context("a fleet has 255 addresses")?;
+        let [first, second, third] = self.network;
+        let address = Ipv4Addr::new(first, second, third, self.addresses);
+        if let Some(halves) = &self.halves {
+            let (namespace, device) = match far {
+                true => (&halves.far, FAR),
+                false => (&halves.near, NEAR),
+            };
+            namespace.ip(&format!("addr add {address}/24 dev {device}"))?;
+        }
+        Ok(address)
     }
 
     /// What runs where.
@@ -149,8 +223,8 @@ impl Fleet {
     pub fn description(&self) -> Description {
         let processes: Vec<_> = self.members.iter().map(|m| m.process.clone()).collect();
         Description {
-            push: self.url("distributor-0").to_owned(),
-            query: self.url("querier-0").to_owned(),
+            push: self.first("distributor"),
+            query: self.first("querier"),
             processes,
         }
     }
@@ -160,6 +234,12 @@ impl Fleet {
     pub fn url(&self, name: &str) -> &str {
         let member = self.members.iter().find(|m| m.process.name == name);
         member.map_or("", |member| &member.process.url)
+    }
+
+    /// Where the first process serves that runs a component.
+    fn first(&self, target: &str) -> String {
+        let first = self.members.iter().find(|member| member.runs(target));
+        first.map_or_else(String::new, |member| member.process.url.clone())
     }
 
     /// A client of one process.
@@ -200,6 +280,19 @@ impl Fleet {
         process::kill(&mut child)
     }
 
+    /// Ends all processes as a power cut would: first all, then it waits.
+    ///
+    /// # Errors
+    /// If one cannot be killed.
+    pub fn kill_all(&mut self) -> anyhow::Result<()> {
+        let running = self.members.iter_mut();
+        let mut children: Vec<Child> = running.filter_map(|m| m.child.take()).collect();
+        for child in &children {
+            process::send(child, Signal::KILL)?;
+        }
+        children.iter_mut().try_for_each(process::kill)
+    }
+
     /// Asks a process to stop, waits until it has, and demands exit code 0.
     ///
     /// # Errors
@@ -227,6 +320,47 @@ impl Fleet {
         let number = self.find(name)?;
         self.spawn(number)?;
         self.member_ready(number, Instant::now() + PATIENCE).await
+    }
+
+    /// Starts a new process, `name`, that takes over from one that does not run: its component, zone and address, not its
+    /// name and data. Waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Settings::start`].
+    pub async fn take_over(&mut self, from: &str, name: &str) -> anyhow::Result<()> {
+        let from = &self.members[self.find(from)?];
+        ensure!(from.child.is_none(), "{} runs", from.process.name);
+        let (target, zone) = (from.process.target, from.process.zone);
+        let (address, namespace) = (from.address, from.namespace.clone());
+        self.push((name.to_owned(), target, zone), address, namespace);
+        self.restart(name).await
+    }
+
+    /// Gives a process that does not run an address that no process has had, for its next start.
+    ///
+    /// # Errors
+    /// If there is none left.
+    pub fn move_away(&mut self, name: &str) -> anyhow::Result<()> {
+        let number = self.find(name)?;
+        let far = self.members[number].namespace.is_some();
+        let address = self.new_address(far)?;
+        let member = &mut self.members[number];
+        member.address = address;
+        member.process.url = format!("http://{address}:{PORT}");
+        Ok(())
+    }
+
+    /// Starts processes that were killed or stopped, all at once, and waits until all are ready and know of each other.
+    ///
+    /// # Errors
+    /// As [`Settings::start`].
+    pub async fn restart_all(&mut self) -> anyhow::Result<()> {
+        for number in 0..self.members.len() {
+            if self.members[number].child.is_none() {
+                self.spawn(number)?;
+            }
+        }
+        self.ready().await
     }
 
     /// Stops all processes: those that take requests first, so that none is cut off.
@@ -261,146 +395,23 @@ impl Fleet {
             .create(true)
             .append(true)
             .open(home.join("log"))?;
-        let child = Command::new(programs::phlare()?)
+        let mut command = Command::new(programs::phlare()?);
+        command
             .args(self.arguments(member, &home))
             .args(&self.flags)
             .current_dir(&home)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start {name}"))?;
+            .stderr(log);
+        let child = match &member.namespace {
+            Some(namespace) => namespace.spawn(&mut command),
+            None => command.spawn().map_err(Into::into),
+        };
+        let child = child.with_context(|| format!("start {name}"))?;
         let member = &mut self.members[number];
         member.process.pid = child.id();
         member.child = Some(child);
         Ok(())
-    }
-
-    fn arguments(&self, member: &Member, home: &Path) -> Vec<String> {
-        let Member {
-            process, address, ..
-        } = member;
-        let name = &process.name;
-        let mut arguments = vec![
-            format!("-target={}", process.target),
-            "-config.show_banner=false".to_owned(),
-            format!("-server.http-listen-address={address}"),
-            format!("-server.http-listen-port={PORT}"),
-            format!("-memberlist.nodename={name}"),
-            format!("-memberlist.bind-addr={address}"),
-            format!("-memberlist.bind-port={GOSSIP}"),
-            format!("-memberlist.cluster-label={}", self.members[0].address),
-            "-distributor.replication-factor=3".to_owned(),
-            "-distributor.zone-awareness-enabled".to_owned(),
-            format!(
-                "-storage.filesystem.dir={}",
-                self.directory.join("bucket").display()
-            ),
-        ];
-        for seed in self.members.iter().take(ZONES.len()) {
-            arguments.push(format!("-memberlist.join={}:{GOSSIP}", seed.address));
-        }
-        let of_component = match process.target {
-            "ingester" => vec![
-                format!("-ingester.lifecycler.ID={name}"),
-                format!("-ingester.lifecycler.addr={address}"),
-                format!("-ingester.availability-zone={}", process.zone),
-                "-ingester.min-ready-duration=0s".to_owned(),
-                format!("-pyroscopedb.data-path={}", home.join("data").display()),
-            ],
-            "distributor" | "distributor,querier" => vec![
-                format!("-distributor.ring.instance-id={name}"),
-                format!("-distributor.ring.instance-addr={address}"),
-            ],
-            "store-gateway" => vec![
-                format!("-store-gateway.sharding-ring.instance-id={name}"),
-                format!("-store-gateway.sharding-ring.instance-addr={address}"),
-                format!(
-                    "-blocks-storage.bucket-store.sync-dir={}",
-                    home.join("sync").display()
-                ),
-            ],
-            "compactor" => vec![
-                format!("-compactor.ring.instance-id={name}"),
-                format!("-compactor.ring.instance-addr={address}"),
-                format!("-compactor.data-dir={}", home.join("data").display()),
-            ],
-            _ => Vec::new(),
-        };
-        arguments.extend(of_component);
-        arguments
-    }
-
-    async fn ready(&mut self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        for number in 0..self.members.len() {
-            self.member_ready(number, deadline).await?;
-        }
-        self.settled().await
-    }
-
-    /// Waits until every process that runs knows all ingesters and store-gateways that run: a process is ready before others
-    /// know of it.
-    ///
-    /// # Errors
-    /// If that takes too long; with the end of the log of the one that does not.
-    pub async fn settled(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        let rings = [
-            ("/ring", "ingester"),
-            ("/store-gateway/ring", "store-gateway"),
-        ];
-        let running = self.members.iter().filter(|member| member.child.is_some());
-        for name in running.map(|member| &member.process.name) {
-            for (page, target) in rings {
-                while !self.knows_all(name, page, target).await {
-                    ensure!(
-                        Instant::now() < deadline,
-                        "{name} does not know all of {target}: {}",
-                        self.end_of_log(name)
-                    );
-                    sleep(GLANCE).await;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether all processes of a component that run are active, as one process sees it.
-    async fn knows_all(&self, name: &str, page: &str, target: &str) -> bool {
-        let Ok(client) = self.client(name) else {
-            return false;
-        };
-        let shown: Value = client.get_json(page).await.unwrap_or_default();
-        let active = |id: &str| {
-            let instances = shown["instances"].as_array();
-            instances.into_iter().flatten().any(|instance| {
-                instance["id"] == id && instance["state"] == "ACTIVE" && instance["healthy"] == true
-            })
-        };
-        let mut wanted = self.members.iter();
-        wanted.all(|member| {
-            let process = &member.process;
-            member.child.is_none() || process.target != target || active(&process.name)
-        })
-    }
-
-    async fn member_ready(&mut self, number: usize, deadline: Instant) -> anyhow::Result<()> {
-        let name = self.members[number].process.name.clone();
-        let client = self.client(&name)?;
-        while Instant::now() < deadline {
-            if let Some(child) = &mut self.members[number].child
-                && let Some(status) = child.try_wait()?
-            {
-                bail!("{name} ended with {status}: {}", self.end_of_log(&name));
-            }
-            let asked = client.get("/ready").await;
-            if asked.is_ok_and(|reply| reply.status == 200) {
-                return Ok(());
-            }
-            sleep(GLANCE).await;
-        }
-        bail!("{name} was not ready in time: {}", self.end_of_log(&name))
     }
 
     fn end_of_log(&self, name: &str) -> String {
@@ -408,6 +419,14 @@ impl Fleet {
         let lines: Vec<_> = log.lines().rev().take(30).collect();
         let lines: Vec<_> = lines.into_iter().rev().collect();
         format!("the end of its log:\n{}", lines.join("\n"))
+    }
+}
+
+impl Member {
+    /// Whether it runs a component.
+    fn runs(&self, component: &str) -> bool {
+        let mut targets = self.process.target.split(',');
+        targets.any(|target| target == "all" || target == component)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod flame;
 pub mod fleet;
+pub mod netns;
 pub mod pprof;
 mod process;
 pub mod programs;
@@ -15,6 +16,7 @@ pub mod shared;
 
 pub use client::{Client, Reply};
 pub use pprof::Pprof;
+pub use process::until;
 pub use server::{Options, Server};
 
 /// Nanoseconds since the Unix epoch. These tests talk to programs that have the same clock and no other.

@@ -12,6 +12,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How often a process is looked at that is about to do something.
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 
+/// Waits until something holds.
+///
+/// # Errors
+/// Its own; or it does not hold in time, `what` says what it is.
+pub async fn until(
+    what: &str,
+    mut holds: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await.with_context(|| what.to_owned())? {
+        if Instant::now() >= deadline {
+            bail!("within {PATIENCE:?} it did not come to be that {what}");
+        }
+        sleep(GLANCE).await;
+    }
+    Ok(())
+}
+
 /// Sends a signal.
 pub(crate) fn send(child: &Child, signal: Signal) -> anyhow::Result<()> {
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

@@ -146,6 +146,11 @@ pub(crate) enum Error {
         line: usize,
         problem: &'static str,
     },
+    #[error(
+        "`-config.file` {}: with the values of its variables it has another structure than without: put them in quotes",
+        path.display()
+    )]
+    Structure { path: PathBuf },
     #[error(transparent)]
     Target(#[from] UnknownTarget),
     #[error(
@@ -231,18 +236,31 @@ pub(crate) fn load(path: &Path, expand_env: bool) -> Result<Config, Error> {
         Ok(text) => text,
         Err(source) => return Err(Error::Read { path, source }),
     };
-    let text =
-        match expand_env {
-            true => expand::expand(&text, |name| std::env::var(name).ok()).map_err(
-                |(line, problem)| Error::Expand {
-                    path: path.clone(),
-                    line,
-                    problem,
-                },
-            )?,
-            false => text,
-        };
+    let text = match expand_env {
+        true => expanded(&text, &path)?,
+        false => text,
+    };
     yaml::read(&text).map_err(|source| Error::Yaml { path, source })
+}
+
+/// The text with the values of its variables, which change no more than scalars.
+fn expanded(text: &str, path: &Path) -> Result<String, Error> {
+    let with = |variable: &dyn Fn(&str) -> Option<String>| {
+        expand::expand(text, variable).map_err(|(line, problem)| Error::Expand {
+            path: path.to_owned(),
+            line,
+            problem,
+        })
+    };
+    let expanded = with(&|name| std::env::var(name).ok())?;
+    let neutral = with(&|_| Some("x".to_owned()))?;
+    if yaml::alike(&neutral, &expanded) {
+        Ok(expanded)
+    } else {
+        Err(Error::Structure {
+            path: path.to_owned(),
+        })
+    }
 }
 
 /// The targets, one a line; `*` marks what `all` consists of.

@@ -34,6 +34,8 @@ pub(crate) struct Rings {
     pub(crate) ingester: Option<Member>,
     /// This process in the other rings.
     pub(crate) others: Vec<Member>,
+    /// Where others reach this process: one address, unless settings say otherwise. None if nobody does.
+    pub(crate) advertised: Vec<String>,
     tasks: Vec<MemberTask>,
 }
 
@@ -84,6 +86,7 @@ impl Rings {
             membership,
             ingester: None,
             others: Vec::new(),
+            advertised: Vec::new(),
             tasks: Vec::new(),
         };
         if targets.has(Target::Ingester) {
@@ -139,6 +142,10 @@ impl Rings {
     }
 
     fn join(&mut self, kind: RingKind, lifecycle: Lifecycle, tokens: Option<PathBuf>) -> Member {
+        let address = lifecycle.addr().to_owned();
+        if !self.advertised.contains(&address) {
+            self.advertised.push(address);
+        }
         let (member, task) = Member::new(self.membership.clone(), kind, lifecycle, tokens);
         self.tasks.push(task);
         member

@@ -49,8 +49,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         ui::welcome(config, address);
     }
     let bucket = system.storage.bucket.as_ref().map(ToString::to_string);
+    let advertised = &system.rings.advertised;
+    let others_reach_it = config.is_one_of_several() && !advertised.is_empty();
     info!(
         %address,
+        advertised = others_reach_it.then(|| advertised.join(",")),
         bucket,
         version = env!("CARGO_PKG_VERSION"),
         target = config.target.join(","),

@@ -33,6 +33,39 @@ fn merged<T: DeserializeOwned + Default>(text: &str) -> Result<T, Error> {
         .map_err(|error| explain(&error))
 }
 
+/// Whether two documents differ in scalars at most. True of what is no YAML: its reader says so.
+pub(crate) fn alike(one: &str, other: &str) -> bool {
+    match (serde_yaml::from_str(one), serde_yaml::from_str(other)) {
+        (Ok(one), Ok(other)) => same_structure(&one, &other),
+        (Ok(_), Err(_)) => false,
+        (Err(_), _) => true,
+    }
+}
+
+fn same_structure(one: &serde_yaml::Value, other: &serde_yaml::Value) -> bool {
+    use serde_yaml::Value::{Mapping, Sequence, Tagged};
+    match (one, other) {
+        (Mapping(one), Mapping(other)) => {
+            let mut pairs = one.iter().zip(other);
+            let same = |((key, value), (other_key, other))| {
+                same_structure(key, other_key) && same_structure(value, other)
+            };
+            one.len() == other.len() && pairs.all(same)
+        }
+        (Sequence(one), Sequence(other)) => {
+            let mut pairs = one.iter().zip(other);
+            one.len() == other.len() && pairs.all(|(one, other)| same_structure(one, other))
+        }
+        (Tagged(one), Tagged(other)) => {
+            one.tag == other.tag && same_structure(&one.value, &other.value)
+        }
+        (Mapping(_) | Sequence(_) | Tagged(_), _) | (_, Mapping(_) | Sequence(_) | Tagged(_)) => {
+            false
+        }
+        _ => true,
+    }
+}
+
 /// Writes a document.
 pub(crate) fn write(value: &impl Serialize) -> String {
     serde_yaml::to_string(value)
@@ -149,6 +182,23 @@ mod tests {
             write_difference(&Config::default(), &changed),
             "server:\n  http_listen_port: 7\n"
         );
+    }
+
+    #[test]
+    fn documents_with_other_scalars_are_alike() {
+        for (one, other) in [("a: 1", "b:"), ("[1, {a: x}]", "- ~\n- b: 2"), ("a: [", "")] {
+            assert!(alike(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("a: 1", "a: 1\nb: 2"),
+            ("a: 1", "a: [1]"),
+            ("[1]", "[1, 2]"),
+            ("[{a: {}}]", "[{a: x}]"),
+            ("!x 1", "1"),
+            ("a: 1", "a: ]"),
+        ] {
+            assert!(!alike(one, other), "{one} {other}");
+        }
     }
 
     #[test]

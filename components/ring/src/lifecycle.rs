@@ -152,6 +152,12 @@ impl Lifecycle {
         &self.instance.id
     }
 
+    /// Where others reach it: `host:port`.
+    #[must_use]
+    pub fn addr(&self) -> &str {
+        &self.instance.addr
+    }
+
     /// Its state now.
     #[must_use]
     pub fn state(&self) -> State {

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// [`Error::PortInUse`], [`Error::Listen`].
 pub async fn bind(config: &Config) -> Result<TcpListener, Error> {
     let port = config.http_listen_port;
-    let host = config.http_listen_address.trim();
+    let host = bare(config.http_listen_address.trim());
     if host.is_empty() {
         return match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
             Ok(listener) => Ok(listener),
@@ -39,6 +39,14 @@ pub async fn bind(config: &Config) -> Result<TcpListener, Error> {
     TcpListener::bind(addresses.as_slice())
         .await
         .map_err(|error| failed(shown, error))
+}
+
+/// An address without the brackets that IPv6 may have.
+fn bare(host: &str) -> &str {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host)
 }
 
 fn failed(address: String, source: io::Error) -> Error {
@@ -79,6 +87,14 @@ mod tests {
         };
         let error = bind(&config).await.unwrap_err();
         assert!(error.to_string().contains("192.0.2.1:0"), "{error}");
+    }
+
+    #[test]
+    fn brackets_are_no_part_of_an_address() {
+        assert_eq!(bare("[fd00:1::2]"), "fd00:1::2");
+        for host in ["fd00:1::", "127.0.0.1", "host", ""] {
+            assert_eq!(bare(host), host);
+        }
     }
 
     #[tokio::test]
