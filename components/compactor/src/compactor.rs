@@ -346,21 +346,22 @@ impl Round<'_> {
         }
     }
 
-    /// Marks blocks that others contain: of an earlier run that was cut off, or uploaded late.
+    /// Leaves out blocks that others contain: of an earlier run that was cut off, or uploaded late. The owner of the tenant
+    /// marks them; for the others of its compactors they are not there either, or they would merge them again.
     async fn collect_garbage(&mut self) -> Result<(), Error> {
         let tenant = self.blocks.tenant();
-        if !self.compactor.owns(tenant, tenant.as_str()) {
-            return Ok(());
-        }
+        let marks = self.compactor.owns(tenant, tenant.as_str());
         // Nothing gives way to a block that is damaged.
         let sound = self.candidates.iter();
         let sound = sound.filter(|(id, _)| !self.excluded.contains(id));
         let superseded = compact::superseded(sound.map(|(_, each)| &each.meta));
         for id in superseded {
-            let mark = DeletionMark::new(id, self.compactor.now_s(), OUTDATED);
-            self.blocks.mark_for_deletion(&mark).await?;
+            if marks {
+                let mark = DeletionMark::new(id, self.compactor.now_s(), OUTDATED);
+                self.blocks.mark_for_deletion(&mark).await?;
+                self.count_marked("outdated");
+            }
             self.candidates.remove(&id);
-            self.count_marked("outdated");
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 use std::fs;
+use std::sync::Arc;
 
 use phlare_block::BlockId;
 use phlare_block::meta::names;
-use phlare_compactor::Error;
+use phlare_compactor::{Error, Sharding};
+use phlare_ring::{Heartbeat, Instance, Ring, RingSettings, State, Token, Tokens};
+use tokio::sync::watch;
 
 use crate::support::{Fixture, TENANT};
 
@@ -203,18 +206,67 @@ async fn a_block_that_others_contain_is_marked() {
     }
     fixture.compactor.compact().await.unwrap();
     let late = first_hour(&fixture, &ids)[0];
-    // As an ingester does that did not know that its block had been merged and deleted.
+    upload_late(&fixture, late);
+    let before = fixture.metas().len();
+    fixture.compactor.compact().await.unwrap();
+    assert_eq!(fixture.deletion_marks()[&late].details, "outdated block");
+    assert_eq!(fixture.metas().len(), before, "nothing was merged for it");
+}
+
+/// As an ingester does that did not know that its block had been merged and deleted.
+fn upload_late(fixture: &Fixture, block: BlockId) {
     for path in [
-        fixture.file(late, "deletion-mark.json"),
+        fixture.file(block, "deletion-mark.json"),
         fixture.bucket().join(format!(
-            "{TENANT}/phlaredb/markers/{late}-deletion-mark.json"
+            "{TENANT}/phlaredb/markers/{block}-deletion-mark.json"
         )),
     ] {
         fs::remove_file(path).unwrap();
     }
-    let before = fixture.metas().len();
+}
+
+/// Everything is for this compactor, but what the tenant as such needs.
+fn all_but_the_tenant() -> Sharding {
+    let member = |id: &str, tokens: &[u32]| {
+        Arc::new(Instance {
+            tokens: Tokens::new(tokens.to_vec()),
+            id: id.into(),
+            addr: String::new(),
+            zone: "".into(),
+            state: State::Active,
+            registered_ms: 0,
+            fresh: false,
+            read_only: false,
+            read_only_changed_ms: 0,
+            heartbeat: Heartbeat::at_ms(i64::MAX),
+        })
+    };
+    let of_tenant = Token::of_job(TENANT).get();
+    let after = |distance: u32| of_tenant.wrapping_add(distance);
+    let members = [
+        member("other", &[of_tenant, after(1)]),
+        member("me", &[after(2)]),
+    ];
+    Sharding {
+        ring: watch::channel(Ring::new(Arc::new(RingSettings::default()), members)).1,
+        me: "me".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_block_that_others_contain_is_not_merged_by_who_does_not_mark_it() {
+    let fixture = Fixture::new();
+    let ids = fixture.add_real(INPUT);
+    if ids.is_empty() {
+        return;
+    }
     fixture.compactor.compact().await.unwrap();
-    assert_eq!(fixture.deletion_marks()[&late].details, "outdated block");
+    let late = first_hour(&fixture, &ids)[0];
+    upload_late(&fixture, late);
+    let before = fixture.metas().len();
+    let sharded = fixture.sharded(all_but_the_tenant());
+    sharded.compactor.compact().await.unwrap();
+    assert!(!fixture.deletion_marks().contains_key(&late));
     assert_eq!(fixture.metas().len(), before, "nothing was merged for it");
 }
 

@@ -9,7 +9,7 @@ use phlare_block::bucket_index::BucketIndex;
 use phlare_block::marks::{DeletionMark, Mark, NoCompactMark};
 use phlare_block::{BlockId, BlockIds, Files, LocalFiles, Meta};
 use phlare_bucket::Bucket;
-use phlare_compactor::{Compactor, Config, Dependencies, Metrics};
+use phlare_compactor::{Compactor, Config, Dependencies, Metrics, Sharding};
 use phlare_model::{Clock, ManualClock, SystemClock, TenantId};
 use phlare_phlaredb::Uploads;
 use phlare_tenancy::{Limits, Overrides};
@@ -58,6 +58,20 @@ impl Fixture {
         configure: impl FnOnce(&mut Config),
         limit: impl FnOnce(&mut Limits),
     ) -> Self {
+        Self::among(path, configure, limit, None)
+    }
+
+    /// Another compactor for the same bucket, which has a place among several.
+    pub(crate) fn sharded(&self, sharding: Sharding) -> Self {
+        Self::among(&self.path, |_| {}, |_| {}, Some(sharding))
+    }
+
+    fn among(
+        path: &Path,
+        configure: impl FnOnce(&mut Config),
+        limit: impl FnOnce(&mut Limits),
+        sharding: Option<Sharding>,
+    ) -> Self {
         fs::create_dir_all(path.join("bucket")).unwrap();
         let mut config = Config {
             data_dir: path.join("data"),
@@ -79,7 +93,7 @@ impl Fixture {
             ids: Arc::new(Mutex::new(BlockIds::random())),
             uploads: Arc::clone(&heard) as _,
             metrics: Metrics::default(),
-            sharding: None,
+            sharding,
         };
         Self {
             _directory: None,
