@@ -153,8 +153,8 @@ impl Distributor {
     }
 }
 
-/// How many distributors there are: at least this one.
+/// How many distributors take profiles: at least this one, and none that is about to go.
 fn healthy(ring: Option<&watch::Receiver<Ring>>, now_ms: i64) -> usize {
-    let counted = ring.map(|ring| ring.borrow().healthy(Operation::READ, now_ms));
+    let counted = ring.map(|ring| ring.borrow().healthy(Operation::WRITE, now_ms));
     counted.unwrap_or(1).max(1)
 }
