@@ -67,6 +67,9 @@ pub(crate) struct Config {
     pub(crate) limits: phlare_tenancy::Limits,
 
     #[command(flatten)]
+    pub(crate) runtime_config: crate::runtime_config::Config,
+
+    #[command(flatten)]
     pub(crate) storage: phlare_bucket::Config,
 
     #[command(flatten)]
@@ -113,6 +116,7 @@ impl Default for Config {
             store_gateway: phlare_store_gateway::Config::default(),
             compactor: phlare_compactor::Config::default(),
             limits: phlare_tenancy::Limits::default(),
+            runtime_config: crate::runtime_config::Config::default(),
             storage: phlare_bucket::Config::default(),
             self_profiling: SelfProfiling::default(),
         }
@@ -172,6 +176,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Limits(#[from] phlare_tenancy::LimitsError),
     #[error(transparent)]
+    RuntimeConfig(#[from] crate::runtime_config::PeriodError),
+    #[error(transparent)]
     Storage(#[from] phlare_bucket::ConfigError),
 }
 
@@ -198,6 +204,7 @@ impl Config {
         self.distributor.validate()?;
         self.compactor.validate()?;
         self.limits.validate()?;
+        self.runtime_config.validate()?;
         self.storage.validate()?;
         Ok(())
     }

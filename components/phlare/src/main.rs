@@ -12,6 +12,7 @@ mod profiler;
 mod rings;
 mod routes;
 mod run;
+mod runtime_config;
 mod self_profiling;
 mod storage;
 mod target;

@@ -92,6 +92,7 @@ const INDEX: &str = "<!doctype html>
 <li><a href=\"/ready\">/ready</a>: whether it can serve
 <li><a href=\"/metrics\">/metrics</a>: figures for Prometheus
 <li><a href=\"/config\">/config</a>: settings in force, <a href=\"/api/v1/status/config/diff\">those changed</a>, <a href=\"/api/v1/status/config/default\">defaults</a>
+<li><a href=\"/runtime_config\">/runtime_config</a>: limits of tenants that have their own, <a href=\"/runtime_config?mode=diff\">what differs</a>
 <li><a href=\"/ring\">/ring</a>: the ingesters
 <li><a href=\"/version\">/version</a>
 <li><a href=\"/debug/pprof/profile?seconds=5\">/debug/pprof/profile?seconds=5</a>: where this process spends its time

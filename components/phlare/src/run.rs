@@ -9,7 +9,6 @@ use phlare_model::{Clock, SystemClock};
 use phlare_pprof::Seed;
 use phlare_ring::{Member, RingKind};
 use phlare_server::{Health, Inbound, Offload, Parts, Registry, Rpc, Server, TenantMode};
-use phlare_tenancy::Overrides;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
@@ -21,9 +20,10 @@ use crate::components::{Common, Connections};
 use crate::config::Config;
 use crate::profiler::Profiler;
 use crate::rings::Rings;
+use crate::runtime_config::RuntimeConfig;
 use crate::self_profiling::SelfProfiling;
 use crate::storage::{Shared, Storage};
-use crate::target::Target;
+use crate::target::{Target, Targets};
 use crate::{logging, rings, routes, ui};
 
 /// Threads that serve sockets; computing has a pool of its own.
@@ -66,6 +66,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         let pushing = system.self_profiling(config, &listener)?;
         tasks.spawn(pushing.run(shutdown.clone()));
     }
+    tasks.spawn(system.runtime_config.clone().run(shutdown.clone()));
     let storing = CancellationToken::new();
     system.storage.run(&mut tasks, &storing);
     let leaving = CancellationToken::new();
@@ -155,6 +156,7 @@ struct System {
     health: Health,
     server: Server,
     profiler: Profiler,
+    runtime_config: RuntimeConfig,
 }
 
 impl System {
@@ -174,6 +176,8 @@ impl System {
         let several = config.is_one_of_several();
         let health = Health::new();
         let told = (&mut registry, &health);
+        let runtime_config = Box::pin(limits(config, &targets, told)).await?;
+        let told = (&mut registry, &health);
         let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, told);
         let rings = Box::pin(rings).await?;
         let ingesters = rings.membership.subscribe(RingKind::Ingester);
@@ -183,7 +187,7 @@ impl System {
             shared: Shared {
                 clock: Arc::clone(&clock),
                 seed: Seed::random(),
-                overrides: Overrides::fixed(config.limits.clone()),
+                overrides: runtime_config.overrides(),
                 health,
                 ingesters: several.then_some(ingesters),
                 compactors: rings.compactors(),
@@ -196,6 +200,7 @@ impl System {
         let mut rpc = Rpc::new();
         let mut routes = Router::new()
             .merge(routes::routes(config))
+            .merge(runtime_config.routes())
             .merge(rings::routes(&rings.membership, several));
         let mut replicas = None;
         if common.targets.has(Target::Distributor) {
@@ -234,10 +239,7 @@ impl System {
         let slow_routes = routes::debug_routes(profiler.clone(), common.offload.clone());
         let health = common.shared.health;
         let parts = Parts {
-            tenants: match config.multitenancy_enabled {
-                true => TenantMode::Multi,
-                false => TenantMode::Single,
-            },
+            tenants: tenants(config),
             metrics,
             registry,
             health: health.clone(),
@@ -255,6 +257,7 @@ impl System {
             health,
             server: Server::new(config.server.clone(), parts),
             profiler,
+            runtime_config,
         })
     }
 
@@ -276,6 +279,25 @@ impl System {
             target: config.target.join(","),
         })
     }
+}
+
+/// Whether requests name their tenant.
+fn tenants(config: &Config) -> TenantMode {
+    match config.multitenancy_enabled {
+        true => TenantMode::Multi,
+        false => TenantMode::Single,
+    }
+}
+
+/// The limits of all tenants; shown where queries are answered.
+async fn limits(
+    config: &Config,
+    targets: &Targets,
+    (registry, health): (&mut Registry, &Health),
+) -> anyhow::Result<RuntimeConfig> {
+    let limits = RuntimeConfig::begin(&config.runtime_config, &config.limits).await?;
+    limits.register(registry, health, targets.has(Target::Querier));
+    Ok(limits)
 }
 
 /// The ingester of a process that is alone.

@@ -2,14 +2,21 @@
 //!
 //! As upstream's decoder: an empty section is its default, `<<` merges, an unknown key is an error.
 
+mod node;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use node::{Node, line_of, parse};
+pub(crate) use serde_yaml::{Mapping, Value};
 
 /// Why a text is not what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}{place}{hint}")]
 pub(crate) struct Error {
-    problem: String,
+    pub(crate) problem: String,
+    /// From 1.
+    pub(crate) line: Option<usize>,
     place: String,
     hint: String,
 }
@@ -25,8 +32,7 @@ pub(crate) fn read<T: DeserializeOwned + Default>(text: &str) -> Result<T, Error
 }
 
 fn merged<T: DeserializeOwned + Default>(text: &str) -> Result<T, Error> {
-    let mut value: serde_yaml::Value =
-        serde_yaml::from_str(text).map_err(|error| explain(&error))?;
+    let mut value: Value = serde_yaml::from_str(text).map_err(|error| explain(&error))?;
     value.apply_merge().map_err(|error| explain(&error))?;
     serde_yaml::from_value::<Option<T>>(value)
         .map(Option::unwrap_or_default)
@@ -42,8 +48,8 @@ pub(crate) fn alike(one: &str, other: &str) -> bool {
     }
 }
 
-fn same_structure(one: &serde_yaml::Value, other: &serde_yaml::Value) -> bool {
-    use serde_yaml::Value::{Mapping, Sequence, Tagged};
+fn same_structure(one: &Value, other: &Value) -> bool {
+    use Value::{Mapping, Sequence, Tagged};
     match (one, other) {
         (Mapping(one), Mapping(other)) => {
             let mut pairs = one.iter().zip(other);
@@ -66,6 +72,16 @@ fn same_structure(one: &serde_yaml::Value, other: &serde_yaml::Value) -> bool {
     }
 }
 
+/// A value as other types are read from.
+pub(crate) fn to_value(value: &impl Serialize) -> Value {
+    serde_yaml::to_value(value).unwrap_or_default()
+}
+
+/// Reads a type from a value.
+pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    serde_yaml::from_value(value).map_err(|error| explain(&error))
+}
+
 /// Writes a document.
 pub(crate) fn write(value: &impl Serialize) -> String {
     serde_yaml::to_string(value)
@@ -74,23 +90,27 @@ pub(crate) fn write(value: &impl Serialize) -> String {
 
 /// Writes the keys whose values differ.
 pub(crate) fn write_difference<T: Serialize>(before: &T, after: &T) -> String {
-    let value = |of: &T| serde_yaml::to_value(of).unwrap_or_default();
-    let changed = difference(&value(before), value(after));
+    let changed = changed(before, after);
     changed.map_or_else(|| "{}\n".to_owned(), |changed| write(&changed))
 }
 
-fn difference(before: &serde_yaml::Value, after: serde_yaml::Value) -> Option<serde_yaml::Value> {
-    let serde_yaml::Value::Mapping(keys) = after else {
+/// The keys whose values differ; `None` if there are none.
+pub(crate) fn changed<T: Serialize>(before: &T, after: &T) -> Option<Value> {
+    difference(&to_value(before), to_value(after))
+}
+
+fn difference(before: &Value, after: Value) -> Option<Value> {
+    let Value::Mapping(keys) = after else {
         return (*before != after).then_some(after);
     };
-    let changed: serde_yaml::Mapping = keys
+    let changed: Mapping = keys
         .into_iter()
         .filter_map(|(key, after)| {
-            let before = before.get(&key).unwrap_or(&serde_yaml::Value::Null);
+            let before = before.get(&key).unwrap_or(&Value::Null);
             Some((key, difference(before, after)?))
         })
         .collect();
-    (!changed.is_empty()).then_some(serde_yaml::Value::Mapping(changed))
+    (!changed.is_empty()).then_some(Value::Mapping(changed))
 }
 
 fn explain(error: &serde_yaml::Error) -> Error {
@@ -109,6 +129,7 @@ fn explain(error: &serde_yaml::Error) -> Error {
     }
     Error {
         problem,
+        line: error.location().map(|at| at.line()),
         place,
         hint,
     }
@@ -117,8 +138,16 @@ fn explain(error: &serde_yaml::Error) -> Error {
 /// Of the keys in serde's message, the one most like the unknown one.
 fn nearest<'a>(before: &str, known: &'a str) -> Option<&'a str> {
     let unknown = before.split('`').nth(1)?;
-    let keys = known.split('`').skip(1).step_by(2);
+    nearest_of(unknown, known.split('`').skip(1).step_by(2))
+}
+
+/// Of some keys, the one that somebody who wrote an unknown one may have meant.
+pub(crate) fn nearest_of<'a>(
+    unknown: &str,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let (likeness, key) = keys
+        .into_iter()
         .map(|key| (strsim::jaro_winkler(unknown, key), key))
         .max_by(|a, b| a.0.total_cmp(&b.0))?;
     (likeness > 0.7).then_some(key)

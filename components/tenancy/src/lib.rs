@@ -8,5 +8,5 @@ mod overrides;
 pub mod relabel;
 
 pub use limits::{Limits, LimitsError, RulesPosition};
-pub use overrides::Overrides;
+pub use overrides::{Overrides, TenantLimits};
 pub use relabel::{RelabelRule, RelabelRules};

@@ -2,6 +2,8 @@
 //!
 //! Names and defaults: api.md 7, components.md 13.4.
 
+mod exported;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -320,6 +322,25 @@ pub enum LimitsError {
         /// `max_profile_size_bytes`.
         profile_bytes: usize,
     },
+}
+
+impl LimitsError {
+    /// The YAML names of the limits that it is about.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        match self {
+            Self::Number { name, .. } | Self::Negative { name, .. } | Self::Zero { name, .. } => {
+                vec![name]
+            }
+            Self::DefaultNodes { .. } => {
+                vec!["max_flamegraph_nodes_default", "max_flamegraph_nodes_max"]
+            }
+            Self::Shards(_) => vec!["compactor_split_and_merge_shards"],
+            Self::BodyBelowProfile { .. } => {
+                vec!["ingestion_body_limit_mb", "max_profile_size_bytes"]
+            }
+        }
+    }
 }
 
 impl Limits {
