@@ -1,8 +1,7 @@
 //! Figures of the compactor. Names: components.md 9.
 
-use std::sync::Arc;
+mod tenants;
 
-use parking_lot::Mutex;
 use phlare_model::TenantId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,8 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Levels that have a label of their own in the count of blocks of a tenant.
-const LEVELS: u32 = 6;
+use tenants::OfTenants;
+pub(crate) use tenants::TenantFigures;
 
 /// Counters and gauges.
 #[derive(Clone, Debug)]
@@ -39,40 +38,13 @@ pub struct Metrics {
     pub(crate) cleanups_completed: Counter,
     pub(crate) cleanups_failed: Counter,
     pub(crate) last_cleanup_s: Gauge,
-    blocks: Family<OfLevel, Gauge>,
-    leaving: Family<OfTenant, Gauge>,
-    partials: Family<OfTenant, Gauge>,
-    index_s: Family<OfTenant, Gauge>,
-    /// Levels that a tenant has a figure for.
-    levels: Arc<Mutex<std::collections::BTreeMap<TenantId, Vec<u32>>>>,
+    of_tenants: OfTenants,
 }
 
 /// Why a block was marked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reason {
     pub(crate) reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfTenant {
-    user: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfLevel {
-    user: String,
-    compaction_level: u32,
-}
-
-/// Blocks of a tenant.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TenantFigures {
-    /// Level of each complete block.
-    pub(crate) levels: Vec<u32>,
-    pub(crate) leaving: usize,
-    pub(crate) partial: usize,
-    /// When the index was written, in seconds since the epoch.
-    pub(crate) index_s: i64,
 }
 
 impl Default for Metrics {
@@ -100,11 +72,7 @@ impl Default for Metrics {
             cleanups_completed: Counter::default(),
             cleanups_failed: Counter::default(),
             last_cleanup_s: Gauge::default(),
-            blocks: Family::default(),
-            leaving: Family::default(),
-            partials: Family::default(),
-            index_s: Family::default(),
-            levels: Arc::default(),
+            of_tenants: OfTenants::default(),
         }
     }
 }
@@ -256,85 +224,15 @@ impl Metrics {
             "When a round of cleaning last ended without a failure",
             self.last_cleanup_s.clone(),
         );
-        registry.register(
-            "pyroscope_bucket_blocks_count",
-            "Blocks of a tenant in the bucket",
-            self.blocks.clone(),
-        );
-        let families = [
-            (
-                "pyroscope_bucket_blocks_marked_for_deletion_count",
-                "Blocks of a tenant that are to be deleted",
-                &self.leaving,
-            ),
-            (
-                "pyroscope_bucket_blocks_partials_count",
-                "Directories of a tenant's blocks without meta.json",
-                &self.partials,
-            ),
-            (
-                "pyroscope_bucket_index_last_successful_update_timestamp_seconds",
-                "When the index of a tenant's blocks was written",
-                &self.index_s,
-            ),
-        ];
-        for (name, help, family) in families {
-            registry.register(name, help, family.clone());
-        }
+        registry.register_collector(Box::new(self.of_tenants.clone()));
     }
 
     pub(crate) fn set_tenant(&self, tenant: &TenantId, figures: &TenantFigures) {
-        let mut counts = std::collections::BTreeMap::<u32, i64>::new();
-        for level in &figures.levels {
-            *counts.entry((*level).min(LEVELS)).or_default() += 1;
-        }
-        let mut known = self.levels.lock();
-        let levels = known.entry(tenant.clone()).or_default();
-        for level in levels.iter().filter(|level| !counts.contains_key(*level)) {
-            self.blocks.remove(&of_level(tenant, *level));
-        }
-        *levels = counts.keys().copied().collect();
-        for (level, count) in counts {
-            self.blocks
-                .get_or_create(&of_level(tenant, level))
-                .set(count);
-        }
-        let label = of_tenant(tenant);
-        self.leaving
-            .get_or_create(&label)
-            .set(figures.leaving as i64);
-        self.partials
-            .get_or_create(&label)
-            .set(figures.partial as i64);
-        self.index_s.get_or_create(&label).set(figures.index_s);
+        self.of_tenants.set(tenant, figures);
     }
 
     /// Forgets the tenants that are not among these.
     pub(crate) fn retain_tenants(&self, tenants: &[TenantId]) {
-        self.levels.lock().retain(|tenant, levels| {
-            let stays = tenants.contains(tenant);
-            if !stays {
-                for level in levels {
-                    self.blocks.remove(&of_level(tenant, *level));
-                }
-                for family in [&self.leaving, &self.partials, &self.index_s] {
-                    family.remove(&of_tenant(tenant));
-                }
-            }
-            stays
-        });
-    }
-}
-
-fn of_tenant(tenant: &TenantId) -> OfTenant {
-    OfTenant {
-        user: tenant.to_string(),
-    }
-}
-
-fn of_level(tenant: &TenantId, compaction_level: u32) -> OfLevel {
-    OfLevel {
-        user: tenant.to_string(),
-        compaction_level,
+        self.of_tenants.retain(tenants);
     }
 }

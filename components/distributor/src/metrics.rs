@@ -1,17 +1,19 @@
 //! Figures about what comes in. Upstream's names where the meaning is the same (components.md 14.1).
 
-use std::collections::HashMap;
+mod tenants;
+
 use std::fmt;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-use phlare_model::TenantId;
+use phlare_model::{Clock, TenantId};
 use phlare_pprof::normalized::Dropped;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use tenants::OfTenants;
 
 /// Names of profiles that have figures of their own; all others are `other`, so that clients cannot
 /// make series of metrics without end.
@@ -29,20 +31,8 @@ const KINDS: [&str; 10] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReceivedLabels {
+struct KindLabels {
     r#type: &'static str,
-    tenant: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DiscardLabels {
-    reason: &'static str,
-    tenant: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TenantLabels {
-    tenant: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,32 +40,12 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-type Histograms = Family<ReceivedLabels, Histogram, fn() -> Histogram>;
-
 /// The figures of the distributor. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
-    compressed: Histograms,
-    decompressed: Histograms,
-    samples: Histograms,
-    samples_bytes: Histograms,
-    symbols_bytes: Histograms,
-    discarded_samples: Family<DiscardLabels, Counter>,
-    discarded_bytes: Family<DiscardLabels, Counter>,
-    sanitized: Family<TenantLabels, Counter>,
+    of_tenants: OfTenants,
+    sizes: Family<KindLabels, Histogram, fn() -> Histogram>,
     repairs: Family<ReasonLabels, Counter>,
-    /// The histograms of a tenant and a kind, found without building labels.
-    received: Arc<RwLock<HashMap<(TenantId, &'static str), Received>>>,
-}
-
-/// The histograms of one tenant and one kind of profile.
-#[derive(Clone, Debug)]
-struct Received {
-    compressed: Histogram,
-    decompressed: Histogram,
-    samples: Histogram,
-    samples_bytes: Histogram,
-    symbols_bytes: Histogram,
 }
 
 /// Sizes of a profile as it came.
@@ -91,10 +61,6 @@ fn sizes() -> Histogram {
     Histogram::new(exponential_buckets(256.0, 4.0, 10))
 }
 
-fn counts() -> Histogram {
-    Histogram::new(exponential_buckets(1.0, 4.0, 10))
-}
-
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
@@ -102,68 +68,21 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Makes the figures and registers them.
-    pub fn register(registry: &mut Registry) -> Self {
+    /// Makes the figures and registers them. Those of a tenant go when it has been silent, by this clock.
+    pub fn register(registry: &mut Registry, clock: Arc<dyn Clock>) -> Self {
         let metrics = Self {
-            compressed: Family::new_with_constructor(sizes),
-            decompressed: Family::new_with_constructor(sizes),
-            samples: Family::new_with_constructor(counts),
-            samples_bytes: Family::new_with_constructor(sizes),
-            symbols_bytes: Family::new_with_constructor(sizes),
-            discarded_samples: Family::default(),
-            discarded_bytes: Family::default(),
-            sanitized: Family::default(),
+            of_tenants: OfTenants::new(clock),
+            sizes: Family::new_with_constructor(sizes),
             repairs: Family::default(),
-            received: Arc::default(),
         };
-        let m = metrics.clone();
-        let mut histogram = |name: &str, help: &str, family| registry.register(name, help, family);
-        let help = "Size in bytes of profiles as they came";
-        histogram(
-            "pyroscope_distributor_received_compressed_bytes",
-            help,
-            m.compressed,
-        );
-        let help = "Size in bytes of profiles, uncompressed";
-        histogram(
-            "pyroscope_distributor_received_decompressed_bytes",
-            help,
-            m.decompressed,
-        );
-        histogram(
-            "pyroscope_distributor_received_samples",
-            "Samples of profiles",
-            m.samples,
-        );
-        let help = "Size in bytes of all samples of a profile";
-        histogram(
-            "pyroscope_distributor_received_samples_bytes",
-            help,
-            m.samples_bytes,
-        );
-        let help = "Size in bytes of all symbols of a profile";
-        histogram(
-            "pyroscope_distributor_received_symbols_bytes",
-            help,
-            m.symbols_bytes,
-        );
+        registry.register_collector(Box::new(metrics.of_tenants.clone()));
         registry.register(
-            "pyroscope_discarded_samples",
-            "Profiles that were not stored, by reason",
-            m.discarded_samples,
-        );
-        registry.register(
-            "pyroscope_discarded_bytes",
-            "Bytes of profiles that were not stored",
-            m.discarded_bytes,
-        );
-        registry.register(
-            "pyroscope_sanitized_label_names",
-            "Label names with rewritten characters",
-            m.sanitized,
+            "phlare_distributor_profile_bytes",
+            "Size in bytes of profiles of all tenants, uncompressed",
+            metrics.sizes.clone(),
         );
         let help = "Values, samples and strings of stored profiles that were left out or changed, by reason";
-        registry.register("phlare_distributor_repairs", help, m.repairs);
+        registry.register("phlare_distributor_repairs", help, metrics.repairs.clone());
         metrics
     }
 
@@ -172,50 +91,19 @@ impl Metrics {
             .into_iter()
             .find(|kind| *kind == name)
             .unwrap_or("other");
-        let key = (tenant.clone(), kind);
-        let known = self.received.read().get(&key).cloned();
-        let received = known.unwrap_or_else(|| {
-            let labels = ReceivedLabels {
-                r#type: kind,
-                tenant: tenant.to_string(),
-            };
-            let received = Received {
-                compressed: self.compressed.get_or_create_owned(&labels),
-                decompressed: self.decompressed.get_or_create_owned(&labels),
-                samples: self.samples.get_or_create_owned(&labels),
-                samples_bytes: self.samples_bytes.get_or_create_owned(&labels),
-                symbols_bytes: self.symbols_bytes.get_or_create_owned(&labels),
-            };
-            self.received.write().insert(key, received.clone());
-            received
-        });
-        received.compressed.observe(sizes.compressed as f64);
-        received.decompressed.observe(sizes.decompressed as f64);
-        received.samples.observe(sizes.samples as f64);
-        received.samples_bytes.observe(sizes.samples_bytes as f64);
-        received
-            .symbols_bytes
-            .observe(sizes.decompressed.saturating_sub(sizes.samples_bytes) as f64);
+        self.of_tenants.received(tenant, kind, sizes);
+        let labels = KindLabels { r#type: kind };
+        let histogram = self.sizes.get_or_create(&labels);
+        histogram.observe(sizes.decompressed as f64);
     }
 
     pub(crate) fn discarded(&self, tenant: &TenantId, reason: &'static str, bytes: usize) {
-        let labels = DiscardLabels {
-            reason,
-            tenant: tenant.to_string(),
-        };
-        self.discarded_samples.get_or_create(&labels).inc();
-        self.discarded_bytes
-            .get_or_create(&labels)
-            .inc_by(bytes as u64);
+        self.of_tenants.discarded(tenant, reason, bytes);
     }
 
     pub(crate) fn sanitized(&self, tenant: &TenantId, names: u64) {
         if names > 0 {
-            self.sanitized
-                .get_or_create(&TenantLabels {
-                    tenant: tenant.to_string(),
-                })
-                .inc_by(names);
+            self.of_tenants.sanitized(tenant, names);
         }
     }
 

@@ -131,7 +131,7 @@ pub(crate) fn bench_with(limits: Limits, now_ns: i64) -> Bench {
         clock: Arc::<ManualClock>::clone(&clock),
         seed: Seed::new(1, 2),
         distributors: None,
-        metrics: Metrics::register(&mut registry),
+        metrics: Metrics::register(&mut registry, Arc::<ManualClock>::clone(&clock)),
     };
     let config = Config {
         push_timeout: std::time::Duration::from_millis(50),

@@ -98,7 +98,10 @@ impl Common<'_> {
                 clock: Arc::clone(&self.shared.clock),
                 seed: self.shared.seed,
                 distributors,
-                metrics: phlare_distributor::Metrics::register(registry),
+                metrics: phlare_distributor::Metrics::register(
+                    registry,
+                    Arc::clone(&self.shared.clock),
+                ),
             },
         )
     }
