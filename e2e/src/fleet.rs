@@ -4,7 +4,7 @@ mod arguments;
 mod ready;
 
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -240,6 +240,15 @@ impl Fleet {
     fn first(&self, target: &str) -> String {
         let first = self.members.iter().find(|member| member.runs(target));
         first.map_or_else(String::new, |member| member.process.url.clone())
+    }
+
+    /// Where a process gossips.
+    ///
+    /// # Errors
+    /// If the fleet has none of this name.
+    pub fn gossip(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let address = self.members[self.find(name)?].address;
+        Ok(SocketAddr::from((address, GOSSIP)))
     }
 
     /// A client of one process.

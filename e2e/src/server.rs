@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use crate::netns::Namespace;
 use crate::process::{self, GLANCE, PATIENCE};
 use crate::{Client, programs};
 
@@ -17,7 +18,10 @@ use crate::{Client, programs};
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: Option<Arc<TempDir>>,
+    /// Where it runs, and its URL there.
+    place: Option<(Namespace, String)>,
 }
 
 impl Options {
@@ -31,6 +35,20 @@ impl Options {
     #[must_use]
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// With a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// In another network, where flags say that it serves at this URL.
+    #[must_use]
+    pub fn inside(mut self, namespace: &Namespace, url: &str) -> Self {
+        self.place = Some((namespace.clone(), url.to_owned()));
         self
     }
 
@@ -87,7 +105,8 @@ impl Options {
             .prefix("log-")
             .tempfile_in(directory.path())?;
         let (file, log) = log.keep()?;
-        let child = Command::new(programs::phlare()?)
+        let mut command = Command::new(programs::phlare()?);
+        command
             .arg("-server.http-listen-address=127.0.0.1")
             .arg("-server.http-listen-port=0")
             .arg("-self-profiling.disable-push=true")
@@ -96,17 +115,20 @@ impl Options {
                 directory.path().join("data").display()
             ))
             .args(&self.flags)
+            .envs(self.environment)
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(File::create(directory.path().join("stdout"))?)
-            .stderr(file)
-            .spawn()
-            .context("start phlare")?;
+            .stderr(file);
+        let (child, url) = match self.place {
+            Some((namespace, url)) => (namespace.spawn(&mut command)?, url),
+            None => (command.spawn().context("start phlare")?, String::new()),
+        };
         Ok(Server {
             child,
             directory,
             log,
-            url: String::new(),
+            url,
         })
     }
 }

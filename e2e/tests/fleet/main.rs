@@ -1,6 +1,9 @@
 //! A fleet of real processes that lose members: every acknowledged profile counts, and counts once.
 
+mod addresses;
+mod figures;
 mod load;
+mod noise;
 mod partition;
 mod takeover;
 mod unclean;
