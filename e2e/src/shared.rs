@@ -1,5 +1,6 @@
 //! Data and programs that are not in this repository: real profiles, recorded answers, runtimes of clients.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -76,28 +77,25 @@ fn version(text: &str) -> Option<Vec<u32>> {
 ///
 /// # Errors
 /// If `PHLARE_REQUIRE_CLIENTS=1`.
-#[expect(
-    clippy::print_stderr,
-    reason = "whoever runs the tests must see what did not run"
-)]
 pub fn skip(why: &str) -> anyhow::Result<()> {
     if std::env::var(REQUIRE).is_ok_and(|value| value == "1") {
         bail!("{why} ({REQUIRE}=1 forbids skipping)");
     }
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    eprintln!("SKIPPED {name}: {why}");
+    tell(why);
     Ok(())
 }
 
 /// Says that a test did not run because this user may not do what it needs, such as mounting a file system. Unlike a
 /// missing client, that cannot be installed, so it never fails.
-#[expect(
-    clippy::print_stderr,
-    reason = "whoever runs the tests must see what did not run"
-)]
 pub fn not_allowed(why: &str) {
+    tell(why);
+}
+
+/// Whoever runs the tests must see what did not run, so this goes past what a test that succeeds has printed.
+fn tell(why: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    eprintln!("SKIPPED {name}: {why}");
+    // Nobody to tell it to.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
 }
 
 #[cfg(test)]

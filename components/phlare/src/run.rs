@@ -1,5 +1,6 @@
 //! Start and stop: components in the order of their dependencies, and back.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -268,7 +269,7 @@ impl System {
     ) -> anyhow::Result<SelfProfiling> {
         let settings = &config.self_profiling;
         let url = match settings.url.as_str() {
-            "" => format!("http://127.0.0.1:{}", listener.local_addr()?.port()),
+            "" => format!("http://{}", reached(listener.local_addr()?)),
             url => url.to_owned(),
         };
         Ok(SelfProfiling {
@@ -300,6 +301,14 @@ async fn limits(
     Ok(limits)
 }
 
+/// Where a process reaches itself that listens at `address`.
+fn reached(address: SocketAddr) -> SocketAddr {
+    match address.ip().is_unspecified() {
+        true => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        false => address,
+    }
+}
+
 /// The ingester of a process that is alone.
 fn local(storage: &Storage) -> anyhow::Result<Arc<dyn Ingest>> {
     let ingester = storage.ingester.clone();
@@ -326,6 +335,23 @@ impl StopSignal {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_reaches_itself_where_it_listens() {
+        for (listening, reaching) in [
+            ("[::]:4040", "127.0.0.1:4040"),
+            ("0.0.0.0:4040", "127.0.0.1:4040"),
+            ("10.0.0.5:4040", "10.0.0.5:4040"),
+            ("[fd00:1::]:4040", "[fd00:1::]:4040"),
+        ] {
+            assert_eq!(reached(listening.parse().unwrap()).to_string(), reaching);
         }
     }
 }

@@ -5,11 +5,8 @@ use phlare_e2e::fleet::Settings;
 use phlare_e2e::{Options, Pprof, now_ns, until};
 use tokio::task::JoinSet;
 
-use crate::load::{Load, Pushed, all_acknowledged, check, unlimited};
+use crate::load::{Load, Pushed, all_acknowledged, check, rounds, unlimited};
 use crate::noise::figure;
-
-/// Starts at new addresses.
-const MOVES: usize = 6;
 
 /// Tenants that push once: more than have figures of their own.
 const TENANTS: usize = 400;
@@ -24,7 +21,7 @@ async fn ingesters_that_move_leave_no_figures_behind() -> anyhow::Result<()> {
     let mut fleet = Box::pin(settings.start()).await?;
     let mut pushed = Pushed::default();
     let mut addresses = Vec::new();
-    for _ in 0..MOVES {
+    for _ in 0..rounds(6) {
         let load = Load::after(&fleet, ["all-a", "all-b"], &pushed)?;
         load.more(5).await;
         fleet.stop("all-c").await?;

@@ -32,7 +32,13 @@ pub(crate) fn settings(directory: &TempDir) -> Settings {
     unlimited(Settings::new(directory.path()))
 }
 
-/// The same for another fleet.
+/// How often a fault is repeated: as usual, or as often as `PHLARE_FAULT_ROUNDS` says.
+pub(crate) fn rounds(usual: usize) -> usize {
+    let asked = std::env::var("PHLARE_FAULT_ROUNDS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// The same [`settings`] for another fleet.
 pub(crate) fn unlimited(settings: Settings) -> Settings {
     settings
         .flag("-ingester.max-global-series-per-tenant=0")

@@ -2,10 +2,7 @@
 
 use phlare_e2e::until;
 
-use crate::load::{Load, Pushed, all_acknowledged, check, settings};
-
-/// How often it does.
-const ROUNDS: usize = 4;
+use crate::load::{Load, Pushed, all_acknowledged, check, rounds, settings};
 
 /// In turn, the one before leaves in order, or dies and comes back elsewhere.
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +12,7 @@ async fn an_ingester_at_the_address_of_another_answers_for_itself_only() -> anyh
     let doors = ["distributor-0", "distributor-1"];
     let mut pushed = Pushed::default();
     let mut before = "ingester-a-0".to_owned();
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds(4) {
         let load = Load::after(&fleet, doors, &pushed)?;
         load.more(15).await;
         let dies = round % 2 == 1;

@@ -94,11 +94,16 @@ async fn after_a_power_cut_all_start_without_help() -> anyhow::Result<()> {
     let mut fleet = Box::pin(settings(&directory).start()).await?;
     let load = Load::begin(&fleet)?;
     load.more(30).await;
-    let pushed = load.end().await?;
-    all_acknowledged(&pushed)?;
+    // What is on its way then is stored once or not at all.
     fleet.kill_all()?;
+    let mut pushed = load.end().await?;
     fleet.restart_all().await?;
     check(&fleet, "querier-0", &pushed).await?;
+    let load = Load::after(&fleet, ["distributor-0", "distributor-1"], &pushed)?;
+    load.more(30).await;
+    let more = load.end().await?;
+    all_acknowledged(&more)?;
+    pushed.add(more);
     fleet.kill_all()?;
     let processes = fleet.description().processes;
     for process in &processes {
