@@ -44,6 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .emit_rerun_if_changed(false)
         .bytes(".push.v1.RawSample")
         .bytes(".phlare.ingest.v1.AppendRequest.profile")
+        .bytes(".phlare.query.v1.AskRequest.query")
+        .bytes(".phlare.query.v1.Outcome")
+        .bytes(".phlare.query.v1.Task.query")
         .compile_fds(descriptors)?;
     pbjson_build::Builder::new()
         .register_descriptors(&encoded)?

@@ -72,14 +72,21 @@ impl Settings {
         for zone in ZONES {
             members.push((format!("ingester-{zone}-0"), "ingester", zone));
         }
-        for target in ["store-gateway", "distributor", "querier"] {
+        for target in [
+            "store-gateway",
+            "distributor",
+            "query-scheduler",
+            "querier",
+            "query-frontend",
+        ] {
             for number in 0..2 {
                 members.push((format!("{target}-{number}"), target, ""));
             }
         }
         members.push(("compactor-0".to_owned(), "compactor", ""));
         // One address for everything, as a Service in front of both is.
-        members.push(("front-0".to_owned(), "distributor,querier", ""));
+        let front = "distributor,query-frontend";
+        members.push(("front-0".to_owned(), front, ""));
         Self {
             directory: directory.to_owned(),
             flags: Vec::new(),
@@ -224,7 +231,7 @@ impl Fleet {
         let processes: Vec<_> = self.members.iter().map(|m| m.process.clone()).collect();
         Description {
             push: self.first("distributor"),
-            query: self.first("querier"),
+            query: self.first("query-frontend"),
             processes,
         }
     }

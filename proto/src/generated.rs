@@ -5,6 +5,7 @@
     unused_qualifications,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
     clippy::too_many_lines,
     clippy::use_self,
     reason = "generated; the comments of the .proto files are all there is to say"
@@ -46,6 +47,11 @@ pub mod phlare {
     pub mod ingest {
         pub mod v1 {
             package!("phlare.ingest.v1");
+        }
+    }
+    pub mod query {
+        pub mod v1 {
+            package!("phlare.query.v1");
         }
     }
     pub mod store {

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of storage, sockets, HTTP or the ring, and does no I/O.
 
+pub mod ask;
 pub mod clock;
 pub mod diff;
 pub mod dot;

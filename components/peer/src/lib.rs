@@ -1,11 +1,16 @@
 //! The other processes of a cluster, as a client sees them: one connection to each, opened when it is needed, closed
 //! when the process is no member any more.
 //!
-//! Knows no message: whoever calls has the client of its service. A call names the instance that it means, so that a
-//! process that took over an address does not answer for another (field report B36).
+//! A call names the instance that it means, so that a process that took over an address does not answer for another (field
+//! report B36). Whoever calls has the client of its service; what several services say, queries and their answers, is
+//! written and read here.
 
+pub mod ask;
 mod call;
 mod peers;
+pub mod queries;
+mod schedulers;
 
 pub use call::{CallError, call, meant};
 pub use peers::{Metrics, Peers};
+pub use schedulers::{leaving_schedulers, used_schedulers};

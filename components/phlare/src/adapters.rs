@@ -1,20 +1,17 @@
 //! Where components meet: each sees the other through a trait of its own.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use phlare_block::{BlockId, Meta};
 use phlare_distributor::{Durable, Ingest, Refused};
 use phlare_ingester::Ingester;
-use phlare_model::labels::Labels;
-use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
-use phlare_model::tree::Tree;
-use phlare_model::{Clock, ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_model::ask::Query;
+use phlare_model::{Clock, ErrorKind, TenantId, TimeRange};
 use phlare_phlaredb::{Append, StoredBlock, Uploads, View};
-use phlare_proto::google::v1::Profile;
 use phlare_querier::{Fleet, Querier, Source};
-use phlare_query_frontend::Answer;
+use phlare_query_frontend::Reply;
+use phlare_query_scheduler::Turns;
 use phlare_server::Status;
 use phlare_store_gateway::StoreGateway;
 
@@ -155,72 +152,28 @@ impl Source for Served {
     }
 }
 
-/// Who answers the queries of the frontend: the querier of this process, or the stores of a fleet.
-#[derive(Clone)]
-pub(crate) struct Answers<Q>(pub(crate) Q);
+/// The querier of a process that is alone: its queries take turns.
+#[derive(Clone, Debug)]
+pub(crate) struct InTurn {
+    pub(crate) turns: Turns,
+    pub(crate) querier: Querier,
+}
 
-impl<Q: fmt::Debug> fmt::Debug for Answers<Q> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl phlare_query_frontend::Querier for InTurn {
+    fn ask(&self, tenant: TenantId, query: Query) -> Reply<'_> {
+        Box::pin(async move {
+            let _turn = self.turns.turn(&tenant).await?;
+            self.querier.answer_to(&tenant, query).await
+        })
     }
 }
 
-/// The same questions for either.
-macro_rules! answers {
-    ($querier:ty, $($wait:tt)*) => {
-        impl phlare_query_frontend::Querier for Answers<$querier> {
-            fn label_names(
-                &self,
-                tenant: TenantId,
-                query: MetadataQuery,
-            ) -> Answer<'_, Vec<String>> {
-                Box::pin(async move { self.0.label_names(&tenant, query).await })
-            }
+/// The stores of a fleet, asked by this process itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Direct(pub(crate) Fleet);
 
-            fn label_values(
-                &self,
-                tenant: TenantId,
-                name: String,
-                query: MetadataQuery,
-            ) -> Answer<'_, Vec<String>> {
-                Box::pin(async move { self.0.label_values(&tenant, name, query).await })
-            }
-
-            fn series(
-                &self,
-                tenant: TenantId,
-                names: Vec<String>,
-                query: MetadataQuery,
-            ) -> Answer<'_, Vec<Labels>> {
-                Box::pin(async move { self.0.series(&tenant, names, query).await })
-            }
-
-            fn select_tree(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Tree> {
-                Box::pin(async move { self.0.select_tree(&tenant, query).await })
-            }
-
-            fn select_pprof(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Profile> {
-                Box::pin(async move { self.0.select_pprof(&tenant, query).await })
-            }
-
-            fn select_series(
-                &self,
-                tenant: TenantId,
-                query: SeriesQuery,
-            ) -> Answer<'_, Vec<TimeSeries>> {
-                Box::pin(async move { self.0.select_series(&tenant, query).await })
-            }
-
-            fn stats(&self, tenant: TenantId) -> Answer<'_, ProfileStats> {
-                Box::pin(async move { self.0.stats(&tenant) $($wait)* })
-            }
-
-            fn analyze(&self, tenant: TenantId, query: AnalyzeQuery) -> Answer<'_, Analysis> {
-                Box::pin(async move { self.0.analyze(&tenant, query).await })
-            }
-        }
-    };
+impl phlare_query_frontend::Querier for Direct {
+    fn ask(&self, tenant: TenantId, query: Query) -> Reply<'_> {
+        Box::pin(async move { self.0.answer_to(&tenant, query).await })
+    }
 }
-
-answers!(Querier,);
-answers!(Fleet, .await);

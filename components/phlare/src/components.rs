@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use phlare_distributor::{
     Distributor, Ingest, RemoteIngesters, ReplicaDependencies, ReplicaMetrics, Replicas,
 };
 use phlare_ingester::{IngestService, Ingester};
 use phlare_peer::Peers;
 use phlare_querier::{Fleet, LocalStore, Querier, RingStores};
-use phlare_query_frontend::QueryFrontend;
-use phlare_ring::{Membership, Ring, RingKind};
+use phlare_ring::{Membership, RingKind};
 use phlare_server::{Inbound, Offload, Registry, Rpc};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::adapters::{Answers, Served};
+use crate::adapters::Served;
 use crate::config::Config;
 use crate::rings::Rings;
 use crate::storage::{Shared, Storage};
@@ -28,6 +26,7 @@ const READING_THREADS: usize = 16;
 pub(crate) struct Connections {
     ingesters: Peers,
     gateways: Peers,
+    pub(crate) schedulers: Peers,
 }
 
 impl Connections {
@@ -36,6 +35,7 @@ impl Connections {
         Self {
             ingesters: to("ingester"),
             gateways: to("store-gateway"),
+            schedulers: to("query-scheduler"),
         }
     }
 
@@ -44,10 +44,17 @@ impl Connections {
         for (peers, kind) in [
             (self.ingesters, RingKind::Ingester),
             (self.gateways, RingKind::StoreGateway),
+            (self.schedulers, RingKind::QueryScheduler),
         ] {
             tasks.spawn(peers.follow(membership.subscribe(kind)));
         }
     }
+}
+
+/// A distributor, and what it has on its way to ingesters elsewhere.
+pub(crate) struct ServedDistributor {
+    pub(crate) distributor: Distributor,
+    pub(crate) replicas: Option<Replicas>,
 }
 
 /// What components are made of.
@@ -60,15 +67,50 @@ pub(crate) struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// Where profiles go if there are several ingesters.
-    pub(crate) fn replicas(
+    /// Takes profiles for the ingesters of the fleet, or for the one of this process if it is alone.
+    pub(crate) fn distributor(
         &self,
-        ring: watch::Receiver<Ring>,
-        peers: &Connections,
+        local: Option<Arc<dyn Ingest>>,
+        fleet: Option<(&Rings, &Connections)>,
+        registry: &mut Registry,
+    ) -> anyhow::Result<ServedDistributor> {
+        let replicas = fleet.map(|fleet| self.replicas(fleet, registry));
+        let replica: Option<Arc<dyn Ingest>> = match &replicas {
+            Some(remote) => Some(Arc::new(remote.clone())),
+            None => local,
+        };
+        let distributors =
+            fleet.map(|(rings, _)| rings.membership.subscribe(RingKind::Distributor));
+        let distributor = Distributor::new(
+            self.config.distributor.clone(),
+            phlare_distributor::Dependencies {
+                replica: replica.context("a process that is alone has an ingester")?,
+                overrides: self.shared.overrides.clone(),
+                offload: self.offload.clone(),
+                inbound: self.inbound.clone(),
+                clock: Arc::clone(&self.shared.clock),
+                seed: self.shared.seed,
+                distributors,
+                metrics: phlare_distributor::Metrics::register(
+                    registry,
+                    Arc::clone(&self.shared.clock),
+                ),
+            },
+        );
+        Ok(ServedDistributor {
+            distributor,
+            replicas,
+        })
+    }
+
+    /// Where profiles go if there are several ingesters.
+    fn replicas(
+        &self,
+        (rings, peers): (&Rings, &Connections),
         registry: &mut Registry,
     ) -> Replicas {
         let dependencies = ReplicaDependencies {
-            ring,
+            ring: rings.membership.subscribe(RingKind::Ingester),
             ingesters: Arc::new(RemoteIngesters::new(peers.ingesters.clone())),
             overrides: self.shared.overrides.clone(),
             clock: Arc::clone(&self.shared.clock),
@@ -82,67 +124,18 @@ impl Common<'_> {
         replicas
     }
 
-    pub(crate) fn distributor(
-        &self,
-        replica: Arc<dyn Ingest>,
-        distributors: Option<watch::Receiver<Ring>>,
-        registry: &mut Registry,
-    ) -> Distributor {
-        Distributor::new(
-            self.config.distributor.clone(),
-            phlare_distributor::Dependencies {
-                replica,
-                overrides: self.shared.overrides.clone(),
-                offload: self.offload.clone(),
-                inbound: self.inbound.clone(),
-                clock: Arc::clone(&self.shared.clock),
-                seed: self.shared.seed,
-                distributors,
-                metrics: phlare_distributor::Metrics::register(
-                    registry,
-                    Arc::clone(&self.shared.clock),
-                ),
-            },
-        )
-    }
-
     /// Threads that read blocks.
     pub(crate) fn reading(&self, metrics: &phlare_server::Metrics) -> anyhow::Result<Offload> {
         let queue = self.config.server.cpu_queue;
         Ok(Offload::new("read", READING_THREADS, queue, metrics)?)
     }
 
-    /// Answers from what this process has if it is alone, else from the stores of the fleet.
-    pub(crate) fn querier(
+    pub(crate) fn fleet(
         &self,
-        storage: &Storage,
-        fleet: Option<(&Rings, &Connections)>,
-        reading: Offload,
+        rings: &Rings,
+        peers: &Connections,
         metrics: phlare_querier::Metrics,
-    ) -> Arc<dyn phlare_query_frontend::Querier> {
-        if let Some((rings, peers)) = fleet {
-            return Arc::new(Answers(self.fleet(rings, peers, metrics)));
-        }
-        let all = Arc::new(storage.all(self.config, &self.shared));
-        let offload = self.offload.clone();
-        Arc::new(Answers(Querier::new(all, offload, reading, metrics)))
-    }
-
-    pub(crate) fn query_frontend(
-        &self,
-        querier: Arc<dyn phlare_query_frontend::Querier>,
-        registry: &mut Registry,
-    ) -> QueryFrontend {
-        QueryFrontend::new(phlare_query_frontend::Deps {
-            querier,
-            overrides: self.shared.overrides.clone(),
-            clock: Arc::clone(&self.shared.clock),
-            offload: self.offload.clone(),
-            metrics: phlare_query_frontend::Metrics::register(registry),
-        })
-    }
-
-    fn fleet(&self, rings: &Rings, peers: &Connections, metrics: phlare_querier::Metrics) -> Fleet {
+    ) -> Fleet {
         let config = self.config.querier.clone();
         let stores = RingStores::new(
             rings.membership.clone(),

@@ -55,6 +55,15 @@ pub(crate) struct Config {
     pub(crate) pyroscopedb: phlare_phlaredb::Config,
 
     #[command(flatten)]
+    pub(crate) frontend: phlare_query_frontend::Config,
+
+    #[command(flatten)]
+    pub(crate) query_scheduler: phlare_query_scheduler::Config,
+
+    #[command(flatten)]
+    pub(crate) frontend_worker: phlare_querier::WorkerConfig,
+
+    #[command(flatten)]
     pub(crate) querier: phlare_querier::Config,
 
     #[command(flatten)]
@@ -112,6 +121,9 @@ impl Default for Config {
             distributor: phlare_distributor::Config::default(),
             ingester: phlare_ingester::Config::default(),
             pyroscopedb: phlare_phlaredb::Config::default(),
+            frontend: phlare_query_frontend::Config::default(),
+            query_scheduler: phlare_query_scheduler::Config::default(),
+            frontend_worker: phlare_querier::WorkerConfig::default(),
             querier: phlare_querier::Config::default(),
             store_gateway: phlare_store_gateway::Config::default(),
             compactor: phlare_compactor::Config::default(),
@@ -172,6 +184,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Distributor(#[from] phlare_distributor::ConfigError),
     #[error(transparent)]
+    QueryScheduler(#[from] phlare_query_scheduler::ConfigError),
+    #[error(transparent)]
     Compactor(#[from] phlare_compactor::ConfigError),
     #[error(transparent)]
     Limits(#[from] phlare_tenancy::LimitsError),
@@ -196,6 +210,8 @@ impl Config {
         self.distributor.ring.member().validate()?;
         self.store_gateway.sharding_ring.member().validate()?;
         self.compactor.sharding_ring.member().validate()?;
+        self.query_scheduler.ring.member().validate()?;
+        self.query_scheduler.validate()?;
         let interval = self.self_profiling.interval;
         if interval < Duration::from_secs(1) || interval > Duration::from_secs(600) {
             return Err(Error::SelfProfilingInterval(interval));

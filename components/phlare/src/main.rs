@@ -9,6 +9,7 @@ mod components;
 mod config;
 mod logging;
 mod profiler;
+mod queries;
 mod rings;
 mod routes;
 mod run;

@@ -66,6 +66,7 @@ impl Rings {
                 config.store_gateway.sharding_ring.member(),
             ),
             (Target::Compactor, config.compactor.sharding_ring.member()),
+            (Target::QueryScheduler, config.query_scheduler.ring.member()),
         ];
         let ingesters = &config.ingester.lifecycler.ring;
         let mut rings = phlare_ring::Rings::default().with(
@@ -232,11 +233,12 @@ pub(crate) fn routes(membership: &Membership, several: bool) -> Router {
 }
 
 /// The rings and their pages; the first is there even if the process is alone.
-const PAGES: [(RingKind, &str); 4] = [
+const PAGES: [(RingKind, &str); 5] = [
     (RingKind::Ingester, "/ring"),
     (RingKind::Distributor, "/distributor/ring"),
     (RingKind::StoreGateway, "/store-gateway/ring"),
     (RingKind::Compactor, "/compactor/ring"),
+    (RingKind::QueryScheduler, "/query-scheduler/ring"),
 ];
 
 fn shown(several: bool) -> &'static [(RingKind, &'static str)] {

@@ -20,6 +20,7 @@ use crate::adapters::LocalIngester;
 use crate::components::{Common, Connections};
 use crate::config::Config;
 use crate::profiler::Profiler;
+use crate::queries::Queries;
 use crate::rings::Rings;
 use crate::runtime_config::RuntimeConfig;
 use crate::self_profiling::SelfProfiling;
@@ -90,6 +91,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             _ => member.ready(),
         }
     }
+    system.queries.run(&system.rings.membership);
     let mut recovering = recover(&system);
     let serving = system.server.run(listener, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
@@ -114,6 +116,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     };
     system.rings.leave();
     system.health.drain();
+    system.queries.leave();
     if !config.shutdown_delay.is_zero() {
         let last = tokio::time::sleep(config.shutdown_delay);
         tokio::select! {
@@ -121,6 +124,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             () = last => {}
             name = stop.received() => info!(signal = name, "stopping without further delay"),
         }
+    }
+    // It serves meanwhile: answers come in.
+    tokio::select! {
+        () = &mut serving => {}
+        () = system.queries.drained(config.server.graceful_shutdown_timeout) => {}
     }
     shutdown.cancel();
     serving.await;
@@ -154,6 +162,7 @@ struct System {
     /// Connections to others, if there are several processes.
     peers: Option<Connections>,
     replicas: Option<Replicas>,
+    queries: Queries,
     health: Health,
     server: Server,
     profiler: Profiler,
@@ -203,33 +212,33 @@ impl System {
             .merge(routes::routes(config))
             .merge(runtime_config.routes())
             .merge(rings::routes(&rings.membership, several));
-        let mut replicas = None;
-        if common.targets.has(Target::Distributor) {
-            let distributor = match (&common.shared.ingesters, &peers) {
-                (Some(ring), Some(peers)) => {
-                    let remote = common.replicas(ring.clone(), peers, &mut registry);
-                    replicas = Some(remote.clone());
-                    let others = rings.membership.subscribe(RingKind::Distributor);
-                    common.distributor(Arc::new(remote), Some(others), &mut registry)
-                }
-                _ => common.distributor(local(&storage)?, None, &mut registry),
-            };
-            distributor.register(&mut rpc);
-            routes = routes.merge(distributor.routes());
-        }
-        let metrics_of = phlare_querier::Metrics::register(&mut registry);
+        let replicas = match common.targets.has(Target::Distributor) {
+            true => {
+                let fleet = peers.as_ref().map(|peers| (&rings, peers));
+                let served = common.distributor(local(&storage), fleet, &mut registry)?;
+                served.distributor.register(&mut rpc);
+                routes = routes.merge(served.distributor.routes());
+                served.replicas
+            }
+            false => None,
+        };
         let reading = common.reading(&metrics)?;
-        if several {
-            let (reading, of) = (reading.clone(), metrics_of.clone());
-            common.serve_store(&storage, &rings, reading, of, &mut rpc)?;
-        }
-        if common.targets.has(Target::Querier) {
-            let fleet = peers.as_ref().map(|peers| (&rings, peers));
-            let querier = common.querier(&storage, fleet, reading, metrics_of);
-            let frontend = common.query_frontend(querier, &mut registry);
-            frontend.register(&mut rpc);
-            routes = routes.merge(frontend.routes());
-        }
+        let queries;
+        (queries, routes) = match &peers {
+            Some(peers) => {
+                let of = phlare_querier::Metrics::register(&mut registry);
+                common.serve_store(&storage, &rings, reading, of.clone(), &mut rpc)?;
+                let fleet = (&rings, peers);
+                Queries::of_fleet(&common, fleet, of, &mut registry, (&mut rpc, routes))
+            }
+            None => Queries::alone(
+                &common,
+                &storage,
+                reading,
+                &mut registry,
+                (&mut rpc, routes),
+            ),
+        };
         if let Some(ingester) = &storage.ingester {
             routes = routes.merge(routes::flush(Arc::clone(ingester)));
             if several {
@@ -255,6 +264,7 @@ impl System {
             rings,
             peers,
             replicas,
+            queries,
             health,
             server: Server::new(config.server.clone(), parts),
             profiler,
@@ -297,7 +307,7 @@ async fn limits(
     (registry, health): (&mut Registry, &Health),
 ) -> anyhow::Result<RuntimeConfig> {
     let limits = RuntimeConfig::begin(&config.runtime_config, &config.limits).await?;
-    limits.register(registry, health, targets.has(Target::Querier));
+    limits.register(registry, health, targets.has(Target::QueryFrontend));
     Ok(limits)
 }
 
@@ -309,11 +319,10 @@ fn reached(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The ingester of a process that is alone.
-fn local(storage: &Storage) -> anyhow::Result<Arc<dyn Ingest>> {
-    let ingester = storage.ingester.clone();
-    let ingester = ingester.context("a process that is alone has an ingester")?;
-    Ok(Arc::new(LocalIngester(ingester)))
+/// The ingester of this process.
+fn local(storage: &Storage) -> Option<Arc<dyn Ingest>> {
+    let ingester = storage.ingester.clone()?;
+    Some(Arc::new(LocalIngester(ingester)))
 }
 
 /// SIGINT and SIGTERM.

@@ -7,6 +7,8 @@ use std::fmt;
 pub(crate) enum Target {
     Distributor,
     Ingester,
+    QueryFrontend,
+    QueryScheduler,
     Querier,
     StoreGateway,
     Compactor,
@@ -14,9 +16,11 @@ pub(crate) enum Target {
 
 impl Target {
     /// All of them: what `all` stands for.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Distributor,
         Self::Ingester,
+        Self::QueryFrontend,
+        Self::QueryScheduler,
         Self::Querier,
         Self::StoreGateway,
         Self::Compactor,
@@ -27,6 +31,8 @@ impl Target {
         match self {
             Self::Distributor => "distributor",
             Self::Ingester => "ingester",
+            Self::QueryFrontend => "query-frontend",
+            Self::QueryScheduler => "query-scheduler",
             Self::Querier => "querier",
             Self::StoreGateway => "store-gateway",
             Self::Compactor => "compactor",

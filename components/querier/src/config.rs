@@ -47,3 +47,26 @@ impl Default for Config {
         }
     }
 }
+
+/// How a querier takes queries from query-schedulers; YAML section `frontend_worker`.
+#[derive(Clone, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[group(skip)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// Name of this querier where it takes queries from; empty is the host name.
+    #[arg(id = "querier.id", long = "querier.id", value_name = "NAME")]
+    pub id: String,
+
+    /// Queries that this querier answers at once.
+    #[arg(long = "querier.max-concurrent", value_name = "COUNT")]
+    pub max_concurrent: usize,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            max_concurrent: 4,
+        }
+    }
+}

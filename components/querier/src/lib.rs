@@ -5,8 +5,9 @@
 //! meaning is the database's.
 //!
 //! [`Querier`] answers from what this process holds. In a fleet, [`serve`] lets other processes ask for parts of answers,
-//! and [`Fleet`] puts the parts of many together.
+//! and [`Fleet`] puts the parts of many together. A [`Worker`] takes the queries that it answers from query-schedulers.
 
+mod answer;
 mod config;
 mod fleet;
 mod local;
@@ -16,8 +17,9 @@ mod remote;
 mod service;
 mod store;
 mod wire;
+mod worker;
 
-pub use config::Config;
+pub use config::{Config, WorkerConfig};
 pub use fleet::{Asked, Fleet, RingStores, Stores};
 pub use local::LocalStore;
 pub use metrics::Metrics;
@@ -25,3 +27,4 @@ pub use querier::{Querier, Source};
 pub use remote::RemoteStore;
 pub use service::serve;
 pub use store::{EncodedTree, ListedBlock, Reply, Share, Store};
+pub use worker::Worker;

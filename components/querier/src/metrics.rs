@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -26,6 +27,8 @@ pub struct Metrics {
     keys: Family<Operation, Counter>,
     repeats: Family<Operation, Counter>,
     bytes_read: Family<Operation, Histogram, fn() -> Histogram>,
+    schedulers: Gauge,
+    running: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,6 +71,16 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        registry.register(
+            "pyroscope_querier_query_frontend_clients",
+            "Query-schedulers that this querier takes queries from",
+            metrics.schedulers.clone(),
+        );
+        registry.register(
+            "phlare_querier_taken_queries_running",
+            "Queries taken from query-schedulers that are being answered",
+            metrics.running.clone(),
+        );
         registry.register_with_unit(
             "phlare_querier_query_read",
             "Bytes that an answered query read from the files of blocks, what was in memory and gaps between ranges aside",
@@ -85,7 +98,20 @@ impl Metrics {
             failures: Family::default(),
             keys: Family::default(),
             repeats: Family::default(),
+            schedulers: Gauge::default(),
+            running: Gauge::default(),
         }
+    }
+
+    /// Queries are taken from so many query-schedulers.
+    pub(crate) fn schedulers(&self, count: i64) {
+        self.schedulers.set(count);
+    }
+
+    /// Counts a query that was taken until the guard is dropped.
+    pub(crate) fn running(&self) -> Running {
+        self.running.inc();
+        Running(self.running.clone())
     }
 
     /// A store of the fleet was called.
@@ -120,6 +146,16 @@ impl Metrics {
         self.durations
             .get_or_create(&Operation { operation })
             .observe(after.as_secs_f64());
+    }
+}
+
+/// A query that was taken.
+#[derive(Debug)]
+pub(crate) struct Running(Gauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

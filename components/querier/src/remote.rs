@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use phlare_model::labels::Labels;
 use phlare_model::query::{AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange};
-use phlare_peer::Peers;
+use phlare_peer::{Peers, queries};
 use phlare_phlaredb::{AnalysisPart, Counted, FoundKeys, PprofParts, SeriesPart};
 use phlare_proto::phlare::store::v1 as proto;
 use phlare_proto::phlare::store::v1::store_service_client::StoreServiceClient;
@@ -84,7 +84,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::KeysRequest {
                 share: self.share(share),
-                query: Some(wire::profiles(query)),
+                query: Some(queries::profiles(query)),
                 limit: limit as u64,
             };
             let call = async |request| self.client().keys(request).await;
@@ -102,7 +102,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::SelectTreeRequest {
                 share: self.share(share),
-                query: Some(wire::merge(query)),
+                query: Some(queries::merge(query)),
             };
             let call = async |request| self.client().select_tree(request).await;
             let found = self.call(share.tenant, message, call).await?;
@@ -119,7 +119,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::SelectPprofRequest {
                 share: self.share(share),
-                query: Some(wire::merge(query)),
+                query: Some(queries::merge(query)),
             };
             let call = async |request| self.client().select_pprof(request).await;
             let found = self.call(share.tenant, message, call).await?;
@@ -136,7 +136,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::SelectSeriesRequest {
                 share: self.share(share),
-                query: Some(wire::series(query)),
+                query: Some(queries::series(query)),
             };
             let call = async |request| self.client().select_series(request).await;
             let found = self.call(share.tenant, message, call).await?;
@@ -153,7 +153,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::AnalyzeRequest {
                 share: self.share(share),
-                query: Some(wire::profiles(query)),
+                query: Some(queries::profiles(query)),
             };
             let call = async |request| self.client().analyze(request).await;
             let found = self.call(share.tenant, message, call).await?;
@@ -170,7 +170,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::LabelNamesRequest {
                 share: self.share(share),
-                query: Some(wire::metadata(query)),
+                query: Some(queries::metadata(query)),
             };
             let call = async |request| self.client().label_names(request).await;
             Ok(self.call(share.tenant, message, call).await?.names)
@@ -187,7 +187,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::LabelValuesRequest {
                 share: self.share(share),
-                query: Some(wire::metadata(query)),
+                query: Some(queries::metadata(query)),
                 name: name.to_owned(),
             };
             let call = async |request| self.client().label_values(request).await;
@@ -205,12 +205,12 @@ impl Store for RemoteStore {
         async move {
             let message = proto::SeriesRequest {
                 share: self.share(share),
-                query: Some(wire::metadata(query)),
+                query: Some(queries::metadata(query)),
                 names: names.to_vec(),
             };
             let call = async |request| self.client().series(request).await;
             let found = self.call(share.tenant, message, call).await?;
-            Ok(wire::read_label_sets(&found))
+            Ok(queries::read_label_sets(&found))
         }
         .boxed()
     }
@@ -222,7 +222,7 @@ impl Store for RemoteStore {
             };
             let call = async |request| self.client().stats(request).await;
             let found = self.call(share.tenant, message, call).await?;
-            Ok(wire::read_stats(found))
+            Ok(queries::read_stats(found))
         }
         .boxed()
     }
@@ -235,7 +235,7 @@ impl Store for RemoteStore {
         async move {
             let message = proto::BlocksRequest {
                 share: self.share(Share::all(tenant)),
-                range: range.map(wire::range),
+                range: range.map(queries::range),
             };
             let call = async |request| self.client().blocks(request).await;
             wire::read_blocks(self.call(tenant, message, call).await?)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use phlare_model::TenantId;
+use phlare_peer::queries;
 use phlare_proto::phlare::store::v1 as proto;
 use phlare_server::{BodyLimit, Context, MethodOptions, Rpc, Status};
 use prost::Message;
@@ -33,7 +34,7 @@ pub fn serve(rpc: &mut Rpc, store: Arc<dyn Store>, max_keys: usize) {
     };
     methods.serve("Keys", |request: proto::KeysRequest, call| {
         async move {
-            let query = wire::read_profiles(request.query)?;
+            let query = queries::read_profiles(request.query)?;
             let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
             let found = call.store.keys(call.share(), &query, limit).await?;
             Ok(wire::found_keys(&found))
@@ -42,7 +43,7 @@ pub fn serve(rpc: &mut Rpc, store: Arc<dyn Store>, max_keys: usize) {
     });
     methods.serve("SelectTree", |request: proto::SelectTreeRequest, call| {
         async move {
-            let query = wire::read_merge(request.query)?;
+            let query = queries::read_merge(request.query)?;
             let found = call.store.select_tree(call.share(), &query).await?;
             Ok(wire::trees(found))
         }
@@ -50,7 +51,7 @@ pub fn serve(rpc: &mut Rpc, store: Arc<dyn Store>, max_keys: usize) {
     });
     methods.serve("SelectPprof", |request: proto::SelectPprofRequest, call| {
         async move {
-            let query = wire::read_merge(request.query)?;
+            let query = queries::read_merge(request.query)?;
             let found = call.store.select_pprof(call.share(), &query).await?;
             Ok(wire::pprofs(found))
         }
@@ -60,7 +61,7 @@ pub fn serve(rpc: &mut Rpc, store: Arc<dyn Store>, max_keys: usize) {
         "SelectSeries",
         |request: proto::SelectSeriesRequest, call| {
             async move {
-                let query = wire::read_series(request.query)?;
+                let query = queries::read_series(request.query)?;
                 let found = call.store.select_series(call.share(), &query).await?;
                 Ok(wire::sums(found))
             }
@@ -69,7 +70,7 @@ pub fn serve(rpc: &mut Rpc, store: Arc<dyn Store>, max_keys: usize) {
     );
     methods.serve("Analyze", |request: proto::AnalyzeRequest, call| {
         async move {
-            let query = wire::read_profiles(request.query)?;
+            let query = queries::read_profiles(request.query)?;
             let found = call.store.analyze(call.share(), &query).await?;
             Ok(wire::analysis(&found))
         }
@@ -81,7 +82,7 @@ pub fn serve(rpc: &mut Rpc, store: Arc<dyn Store>, max_keys: usize) {
 fn serve_metadata(methods: &mut Methods<'_>) {
     methods.serve("LabelNames", |request: proto::LabelNamesRequest, call| {
         async move {
-            let query = wire::read_metadata(request.query)?;
+            let query = queries::read_metadata(request.query)?;
             let names = call.store.label_names(call.share(), &query).await?;
             Ok(proto::LabelNamesResponse { names })
         }
@@ -89,7 +90,7 @@ fn serve_metadata(methods: &mut Methods<'_>) {
     });
     methods.serve("LabelValues", |request: proto::LabelValuesRequest, call| {
         async move {
-            let query = wire::read_metadata(request.query)?;
+            let query = queries::read_metadata(request.query)?;
             let found = call.store.label_values(call.share(), &request.name, &query);
             Ok(proto::LabelValuesResponse {
                 values: found.await?,
@@ -99,18 +100,18 @@ fn serve_metadata(methods: &mut Methods<'_>) {
     });
     methods.serve("Series", |request: proto::SeriesRequest, call| {
         async move {
-            let query = wire::read_metadata(request.query)?;
+            let query = queries::read_metadata(request.query)?;
             let found = call.store.series(call.share(), &request.names, &query);
-            Ok(wire::label_sets(&found.await?))
+            Ok(queries::label_sets(&found.await?))
         }
         .boxed()
     });
     methods.serve("Stats", |_: proto::StatsRequest, call| {
-        async move { Ok(wire::stats(call.store.stats(call.share()).await?)) }.boxed()
+        async move { Ok(queries::stats(call.store.stats(call.share()).await?)) }.boxed()
     });
     methods.serve("Blocks", |request: proto::BlocksRequest, call| {
         async move {
-            let range = request.range.map(wire::read_range);
+            let range = request.range.map(queries::read_range);
             let found = call.store.blocks(&call.tenant, range).await?;
             Ok(wire::blocks(found))
         }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+use phlare_model::ErrorKind;
+use phlare_model::ask::{Answer, OtherKind, Query};
 use phlare_model::clock::Clock;
 use phlare_model::tenant::TenantId;
 use phlare_server::{Offload, Status};
@@ -11,6 +14,7 @@ use phlare_tenancy::{Limits, Overrides};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::querier::Querier;
+use crate::split::{MOST_PARTS, split};
 use crate::validate::Checks;
 
 /// What the query-frontend works with.
@@ -49,8 +53,30 @@ impl QueryFrontend {
         Self { deps }
     }
 
-    pub(crate) fn querier(&self) -> &dyn Querier {
-        &*self.deps.querier
+    /// Has a query answered, in parts if the tenant's limits say so.
+    pub(crate) async fn ask<T>(&self, tenant: TenantId, query: Query) -> Result<T, Status>
+    where
+        T: TryFrom<Answer, Error = OtherKind>,
+    {
+        let limits = self.limits(&tenant);
+        let (parts, merge) = split(query, limits.split_queries_by_interval);
+        let at_once = match limits.max_query_parallelism {
+            0 => usize::MAX,
+            most => most,
+        };
+        let querier = &self.deps.querier;
+        let asked = parts
+            .into_iter()
+            .map(|part| querier.ask(tenant.clone(), part));
+        let asked: Vec<_> = asked.collect();
+        let answers = stream::iter(asked).buffered(at_once.min(MOST_PARTS));
+        let answers: Vec<Answer> = answers.try_collect().await?;
+        let answer = match merge {
+            None => answers.into_iter().next(),
+            Some(merge) => Some(self.compute(move || merge(answers)).await??),
+        };
+        let nothing = || Status::new(ErrorKind::Internal, "a query without parts".to_owned());
+        Ok(answer.ok_or_else(nothing)?.try_into()?)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -1,6 +1,7 @@
 //! `ProfileTypes`, `LabelNames`, `LabelValues`, `Series`: what there is to ask for.
 
-use phlare_model::labels::names;
+use phlare_model::ask::Query;
+use phlare_model::labels::{Labels, names};
 use phlare_model::profile_type::ProfileType;
 use phlare_model::query::MetadataQuery;
 use phlare_model::tenant::TenantId;
@@ -71,7 +72,7 @@ impl QueryFrontend {
         let Some(query) = query else {
             return Ok(LabelNamesResponse::default());
         };
-        let mut names = self.querier().label_names(tenant, query).await?;
+        let mut names: Vec<String> = self.ask(tenant, Query::LabelNames(query)).await?;
         names.retain(|name| shown.shows(name));
         Ok(LabelNamesResponse {
             names: sorted(names),
@@ -93,10 +94,9 @@ impl QueryFrontend {
         let Some(query) = query else {
             return Ok(SeriesResponse::default());
         };
-        let found = self
-            .querier()
-            .series(tenant, request.label_names, query)
-            .await?;
+        let names = request.label_names;
+        let query = Query::LabelSets { names, query };
+        let found: Vec<Labels> = self.ask(tenant, query).await?;
         let visible = found
             .into_iter()
             .map(|labels| shown.shown(labels))
@@ -118,11 +118,11 @@ impl QueryFrontend {
         query: Option<MetadataQuery>,
     ) -> Result<Vec<String>, Status> {
         match query {
-            Some(query) => Ok(sorted(
-                self.querier()
-                    .label_values(tenant, name.to_owned(), query)
-                    .await?,
-            )),
+            Some(query) => {
+                let name = name.to_owned();
+                let values = self.ask(tenant, Query::LabelValues { name, query });
+                Ok(sorted(values.await?))
+            }
             None => Ok(Vec::new()),
         }
     }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod api;
+mod config;
 mod diff;
 mod error;
 mod flamebearer;
@@ -20,8 +21,10 @@ mod render;
 mod render_diff;
 mod respond;
 mod routes;
+mod schedulers;
 mod series;
 mod services;
+mod split;
 mod stacktraces;
 mod stats;
 #[cfg(test)]
@@ -30,7 +33,9 @@ mod timeline;
 mod tree_pprof;
 mod validate;
 
+pub use config::Config;
 pub use error::Error;
 pub use frontend::{Deps, QueryFrontend};
 pub use metrics::Metrics;
-pub use querier::{Answer, Querier};
+pub use querier::{Querier, Reply};
+pub use schedulers::Schedulers;

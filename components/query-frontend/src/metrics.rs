@@ -11,6 +11,12 @@ use prometheus_client::registry::Registry;
 pub struct Metrics {
     in_progress: Gauge,
     refused: Family<Reason, Counter>,
+    repeated: Family<Operation, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operation {
+    operation: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +38,11 @@ impl Metrics {
             "Queries refused before anything was read, by reason",
             metrics.refused.clone(),
         );
+        registry.register(
+            "phlare_query_frontend_repeated_queries",
+            "Queries asked again because their querier or their query-scheduler went away",
+            metrics.repeated.clone(),
+        );
         metrics
     }
 
@@ -43,6 +54,10 @@ impl Metrics {
 
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn repeated(&self, operation: &'static str) {
+        self.repeated.get_or_create(&Operation { operation }).inc();
     }
 
     #[cfg(test)]

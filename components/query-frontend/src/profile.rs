@@ -1,5 +1,6 @@
 //! `SelectMergeProfile`: profiles merged into one pprof (api.md 8.6).
 
+use phlare_model::ask::Query;
 use phlare_model::profile_type::ProfileType;
 use phlare_model::{MergeQuery, TenantId, TimeRange};
 use phlare_proto::google::v1::{Profile, ValueType};
@@ -36,8 +37,8 @@ impl QueryFrontend {
             });
         };
         let (kind, range) = (query.profile_type.clone(), query.range);
-        let profile = self.querier().select_pprof(tenant, query).await?;
-        Ok(finish(profile, &kind, range))
+        let profile: Box<Profile> = self.ask(tenant, Query::Pprof(query)).await?;
+        Ok(finish(*profile, &kind, range))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `SelectSeries`: totals over time (api.md 1.8).
 
+use phlare_model::ask::Query;
 use phlare_model::{SeriesQuery, TenantId, TimeSeries};
 use phlare_proto::querier::v1::{SelectSeriesRequest, SelectSeriesResponse};
 use phlare_server::Status;
@@ -28,7 +29,7 @@ impl QueryFrontend {
         query: Option<SeriesQuery>,
     ) -> Result<Vec<TimeSeries>, Status> {
         match query {
-            Some(query) => self.querier().select_series(tenant, query).await,
+            Some(query) => self.ask(tenant, Query::TimeSeries(query)).await,
             None => Ok(Vec::new()),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use phlare_model::ask::Query;
 use phlare_model::tree::Tree;
 use phlare_model::{MergeQuery, TenantId};
 use phlare_proto::querier::v1::{
@@ -81,7 +82,7 @@ impl QueryFrontend {
         match query {
             Some(query) => {
                 let query = MergeQuery { max_nodes, ..query };
-                self.querier().select_tree(tenant, query).await
+                self.ask(tenant, Query::Tree(query)).await
             }
             None => Ok(Tree::new()),
         }

@@ -1,6 +1,7 @@
 //! `GetProfileStats` and `AnalyzeQuery`: how much there is.
 
-use phlare_model::query::AnalyzeQuery;
+use phlare_model::ask::Query;
+use phlare_model::query::{Analysis, AnalyzeQuery, ProfileStats};
 use phlare_model::{TenantId, TimeRange};
 use phlare_proto::querier::v1::{
     AnalyzeQueryRequest, AnalyzeQueryResponse, QueryImpact, QueryScope,
@@ -24,7 +25,7 @@ impl QueryFrontend {
         tenant: TenantId,
         _request: GetProfileStatsRequest,
     ) -> Result<GetProfileStatsResponse, Status> {
-        let times = self.querier().stats(tenant).await?.times;
+        let times = self.ask::<ProfileStats>(tenant, Query::Stats).await?.times;
         Ok(times.map_or_else(
             GetProfileStatsResponse::default,
             |TimeRange { start_ms, end_ms }| GetProfileStatsResponse {
@@ -47,7 +48,7 @@ impl QueryFrontend {
         let Some(query) = self.checked(plan(&self.checks(&limits), &request))? else {
             return Ok(AnalyzeQueryResponse::default());
         };
-        let found = self.querier().analyze(tenant, query).await?;
+        let found: Analysis = self.ask(tenant, Query::Analyze(query)).await?;
         let short_term = QueryScope {
             component_type: SHORT_TERM.to_owned(),
             component_count: 1,

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
+use futures_util::future::ready;
+use phlare_model::ask::{Answer, Query};
 use phlare_model::labels::Labels;
-use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
+use phlare_model::query::{Analysis, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
 use phlare_model::{ManualClock, MergeQuery, SeriesQuery, TenantId, TimeSeries};
 use phlare_proto::google::v1 as pprof;
@@ -13,7 +15,7 @@ use phlare_tenancy::{Limits, Overrides};
 
 use crate::frontend::{Deps, QueryFrontend};
 use crate::metrics::Metrics;
-use crate::querier::{Answer, Querier};
+use crate::querier::{Querier, Reply};
 
 /// The time of all tests: 2026-01-01.
 pub(crate) const NOW_MS: i64 = 1_767_225_600_000;
@@ -36,12 +38,6 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    fn answer<T: Clone + Send + 'static>(&self, question: String, answer: &T) -> Answer<'_, T> {
-        self.asked.lock().unwrap().push(question);
-        let answer = answer.clone();
-        async move { Ok(answer) }.boxed()
-    }
-
     /// Everything asked so far, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
@@ -86,77 +82,64 @@ fn merge(query: &MergeQuery) -> String {
     text
 }
 
+fn series(query: &SeriesQuery) -> String {
+    let SeriesQuery {
+        selector,
+        range,
+        step_ms,
+        group_by,
+        aggregation,
+        call_site,
+        ..
+    } = query;
+    let range = format!("{}..{}", range.start_ms - NOW_MS, range.end_ms - NOW_MS);
+    format!(
+        "series {selector} {range} step {step_ms} by {group_by:?} {aggregation:?} call site {call_site:?}"
+    )
+}
+
 impl Querier for Store {
-    fn label_names(&self, tenant: TenantId, query: MetadataQuery) -> Answer<'_, Vec<String>> {
-        self.answer(format!("{tenant}: names {}", times(&query)), &self.names)
-    }
-
-    fn label_values(
-        &self,
-        tenant: TenantId,
-        name: String,
-        query: MetadataQuery,
-    ) -> Answer<'_, Vec<String>> {
-        self.answer(
-            format!("{tenant}: values of {name} {}", times(&query)),
-            &self.values,
-        )
-    }
-
-    fn series(
-        &self,
-        tenant: TenantId,
-        names: Vec<String>,
-        query: MetadataQuery,
-    ) -> Answer<'_, Vec<Labels>> {
-        self.answer(
-            format!("{tenant}: series {names:?} {}", times(&query)),
-            &self.label_sets,
-        )
-    }
-
-    fn select_tree(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, Tree> {
-        // The limit of nodes is that of the drawing, which tests of the answer see.
-        let query = MergeQuery {
-            max_nodes: 0,
-            ..query
+    fn ask(&self, tenant: TenantId, query: Query) -> Reply<'_> {
+        let (question, answer) = match &query {
+            Query::LabelNames(query) => (
+                format!("names {}", times(query)),
+                Answer::Names(self.names.clone()),
+            ),
+            Query::LabelValues { name, query } => (
+                format!("values of {name} {}", times(query)),
+                Answer::Names(self.values.clone()),
+            ),
+            Query::LabelSets { names, query } => (
+                format!("series {names:?} {}", times(query)),
+                Answer::LabelSets(self.label_sets.clone()),
+            ),
+            // The limit of nodes is that of the drawing, which tests of the answer see.
+            Query::Tree(query) => {
+                let query = MergeQuery {
+                    max_nodes: 0,
+                    ..query.clone()
+                };
+                let tree = self.tree.clone();
+                (format!("tree {}", merge(&query)), Answer::Tree(tree))
+            }
+            Query::Pprof(query) => {
+                let profile = Box::new(self.profile.clone());
+                (format!("pprof {}", merge(query)), Answer::Pprof(profile))
+            }
+            Query::TimeSeries(query) => (series(query), Answer::TimeSeries(self.series.clone())),
+            Query::Stats => ("stats".to_owned(), Answer::Stats(self.stats)),
+            Query::Analyze(query) => {
+                let kind = query.profile_type.as_ref();
+                let kind = kind.map_or("any type".to_owned(), ToString::to_string);
+                let question = format!("analyze {kind} {}", query.selector);
+                (question, Answer::Analysis(self.analysis))
+            }
         };
-        self.answer(format!("{tenant}: tree {}", merge(&query)), &self.tree)
-    }
-
-    fn select_pprof(&self, tenant: TenantId, query: MergeQuery) -> Answer<'_, pprof::Profile> {
-        self.answer(format!("{tenant}: pprof {}", merge(&query)), &self.profile)
-    }
-
-    fn select_series(&self, tenant: TenantId, query: SeriesQuery) -> Answer<'_, Vec<TimeSeries>> {
-        let SeriesQuery {
-            selector,
-            range,
-            step_ms,
-            group_by,
-            aggregation,
-            call_site,
-            ..
-        } = query;
-        let range = format!("{}..{}", range.start_ms - NOW_MS, range.end_ms - NOW_MS);
-        let question = format!(
-            "{tenant}: series {selector} {range} step {step_ms} by {group_by:?} {aggregation:?} call site {call_site:?}"
-        );
-        self.answer(question, &self.series)
-    }
-
-    fn stats(&self, tenant: TenantId) -> Answer<'_, ProfileStats> {
-        self.answer(format!("{tenant}: stats"), &self.stats)
-    }
-
-    fn analyze(&self, tenant: TenantId, query: AnalyzeQuery) -> Answer<'_, Analysis> {
-        let kind = query
-            .profile_type
-            .map_or("any type".to_owned(), |kind| kind.to_string());
-        self.answer(
-            format!("{tenant}: analyze {kind} {}", query.selector),
-            &self.analysis,
-        )
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{tenant}: {question}"));
+        ready(Ok(answer)).boxed()
     }
 }
 

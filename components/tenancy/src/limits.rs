@@ -157,6 +157,10 @@ pub struct Limits {
     #[arg(long = "querier.max-query-parallelism", value_name = "COUNT")]
     pub max_query_parallelism: usize,
 
+    /// How many queriers answer the queries of a tenant, always the same ones as far as possible; 0 is all.
+    #[arg(long = "query-scheduler.max-queriers-per-tenant", value_name = "COUNT")]
+    pub max_queriers_per_tenant: usize,
+
     /// Splits queries at multiples of this; 0 does not split.
     #[arg(long = "querier.split-queries-by-interval", value_name = "DURATION", value_parser = duration::parse)]
     #[serde(with = "duration")]
@@ -253,6 +257,7 @@ impl Default for Limits {
             max_query_lookback: HOUR * 24 * 7,
             max_query_length: HOUR * 24,
             max_query_parallelism: 0,
+            max_queriers_per_tenant: 0,
             split_queries_by_interval: Duration::ZERO,
             query_analysis_enabled: true,
             query_analysis_series_enabled: false,

@@ -42,12 +42,16 @@ impl Fleet {
             ("distributor", "distributor.ring"),
             ("store-gateway", "store-gateway.sharding-ring"),
             ("compactor", "compactor.ring"),
+            ("query-scheduler", "query-scheduler.ring"),
         ];
         for (component, ring) in rings {
             if member.runs(component) {
                 arguments.push(format!("-{ring}.instance-id={name}"));
                 arguments.push(format!("-{ring}.instance-addr={address}"));
             }
+        }
+        if member.runs("querier") {
+            arguments.push(format!("-querier.id={name}"));
         }
         let directories = [
             (

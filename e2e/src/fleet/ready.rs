@@ -15,8 +15,8 @@ impl Fleet {
         self.settled().await
     }
 
-    /// Waits until every process that runs knows all ingesters and store-gateways that run: a process is ready before others
-    /// know of it.
+    /// Waits until every process that runs knows all ingesters, store-gateways and query-schedulers that run: a process is
+    /// ready before others know of it.
     ///
     /// # Errors
     /// If that takes too long; with the end of the log of the one that does not.
@@ -25,6 +25,7 @@ impl Fleet {
         let rings = [
             ("/ring", "ingester"),
             ("/store-gateway/ring", "store-gateway"),
+            ("/query-scheduler/ring", "query-scheduler"),
         ];
         let running = self.members.iter().filter(|member| member.child.is_some());
         for name in running.map(|member| &member.process.name) {

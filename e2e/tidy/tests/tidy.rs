@@ -21,7 +21,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("components/ring", &["model"]),
     ("components/tenancy", &["model"]),
     ("components/server", &["model", "proto", "tenancy"]),
-    ("components/peer", &["model", "ring", "server"]),
+    ("components/peer", &["model", "proto", "ring", "server"]),
     (
         "components/distributor",
         &[
@@ -49,10 +49,14 @@ const LADDER: &[(&str, &[&str])] = &[
         "components/compactor",
         &["block", "bucket", "model", "phlaredb", "ring", "tenancy"],
     ),
-    // It asks queriers by messages, so it knows neither them nor the database.
+    // They pass queries on as messages, so they know neither queriers nor the database.
     (
         "components/query-frontend",
-        &["model", "proto", "server", "tenancy"],
+        &["model", "peer", "proto", "ring", "server", "tenancy"],
+    ),
+    (
+        "components/query-scheduler",
+        &["model", "peer", "proto", "ring", "server", "tenancy"],
     ),
     // A block is a directory to it, a server a URL.
     (
