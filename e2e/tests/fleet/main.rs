@@ -30,16 +30,16 @@ async fn a_killed_ingester_loses_nothing_and_fails_nothing() -> anyhow::Result<(
     load.more(30).await;
     let pushed = load.end().await?;
     all_acknowledged(&pushed)?;
-    for querier in ["querier-0", "querier-1"] {
+    for querier in ["query-frontend-0", "query-frontend-1", "querier-0"] {
         check(&fleet, querier, &pushed).await?;
     }
     // Each of the others in turn is away: what is left has everything.
     for ingester in ["ingester-a-0", "ingester-c-0"] {
         fleet.kill(ingester)?;
-        check(&fleet, "querier-0", &pushed).await?;
+        check(&fleet, "query-frontend-0", &pushed).await?;
         fleet.restart(ingester).await?;
     }
-    check(&fleet, "querier-0", &pushed).await?;
+    check(&fleet, "query-frontend-0", &pushed).await?;
     fleet.down().await
 }
 
@@ -54,9 +54,9 @@ async fn a_paused_ingester_is_not_waited_for() -> anyhow::Result<()> {
     load.more(30).await;
     let pushed = load.end().await?;
     all_acknowledged(&pushed)?;
-    check(&fleet, "querier-0", &pushed).await?;
+    check(&fleet, "query-frontend-0", &pushed).await?;
     fleet.signal("ingester-a-0", Signal::CONT)?;
-    check(&fleet, "querier-0", &pushed).await?;
+    check(&fleet, "query-frontend-0", &pushed).await?;
     fleet.down().await
 }
 
@@ -78,7 +78,7 @@ async fn every_process_is_replaced_under_load() -> anyhow::Result<()> {
     load.more(20).await;
     let pushed = load.end().await?;
     all_acknowledged(&pushed)?;
-    for querier in ["querier-0", "querier-1"] {
+    for querier in ["query-frontend-0", "query-frontend-1", "querier-0"] {
         check(&fleet, querier, &pushed).await?;
     }
     fleet.down().await
@@ -96,17 +96,17 @@ async fn blocks_of_all_replicas_count_once() -> anyhow::Result<()> {
     }
     load.more(20).await;
     let pushed = load.end().await?;
-    check(&fleet, "querier-0", &pushed).await?;
+    check(&fleet, "query-frontend-0", &pushed).await?;
     // Now store-gateways know the blocks, too.
     for gateway in ["store-gateway-0", "store-gateway-1"] {
         fleet.stop(gateway).await?;
         fleet.restart(gateway).await?;
     }
     fleet.settled().await?;
-    check(&fleet, "querier-0", &pushed).await?;
+    check(&fleet, "query-frontend-0", &pushed).await?;
     fleet.kill("store-gateway-0")?;
     fleet.kill("ingester-b-0")?;
-    check(&fleet, "querier-1", &pushed).await?;
+    check(&fleet, "query-frontend-1", &pushed).await?;
     fleet.down().await
 }
 
@@ -140,7 +140,7 @@ async fn fleet_up_leaves_nothing_behind() -> anyhow::Result<()> {
     let ids = processes.iter().map(|process| process["pid"].as_i64());
     let ids: Option<Vec<i64>> = ids.collect();
     let ids = ids.context("process ids")?;
-    ensure!(ids.len() == 11, "{ids:?}");
+    ensure!(ids.len() == 15, "{ids:?}");
     let pid = |id: i64| Pid::from_raw(id as i32).context("a process id");
     for &id in &ids {
         test_kill_process(pid(id)?).context("it runs")?;
