@@ -170,7 +170,7 @@ mod tests {
         // Cut into milliseconds it were no help.
         let all = range(i64::MIN, i64::MAX);
         assert_eq!(ranges(all, 1), [all]);
-        assert_eq!(ranges(all, i64::MAX).len(), 3);
+        assert_eq!(ranges(all, i64::MAX).len(), 4);
     }
 
     #[test]
