@@ -111,6 +111,15 @@ impl Client {
         self.send(request).await
     }
 
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Reply> {
+        self.send(self.http.delete(format!("{}{path}", self.url)))
+            .await
+    }
+
     /// A Connect call in protobuf, whatever comes back.
     ///
     /// # Errors

@@ -32,6 +32,11 @@ pub enum Error {
     /// The process ends.
     #[error("the ingester is shutting down")]
     Stopping,
+    /// Somebody asked it to prepare for its end.
+    #[error(
+        "the ingester is to go and takes no profiles; `DELETE /ingester/prepare-shutdown` undoes that"
+    )]
+    ReadOnly,
     /// Too many tenants.
     #[error(
         "tenant {tenant}: {limit} tenants have a database here, which is the limit; raise `-ingester.max-tenants`"
@@ -80,6 +85,7 @@ impl Error {
             | Self::Upload { .. }
             | Self::InUse { .. }
             | Self::Starting { .. }
+            | Self::ReadOnly
             | Self::Stopping => "unknown",
         }
     }
@@ -93,6 +99,7 @@ impl Classify for Error {
             | Self::DiskFull { .. }
             | Self::Upload { .. }
             | Self::Starting { .. }
+            | Self::ReadOnly
             | Self::Stopping => ErrorKind::Unavailable,
             Self::Tenants { .. } => ErrorKind::ResourceExhausted,
             Self::Database(error) => error.kind(),
@@ -105,6 +112,7 @@ impl Classify for Error {
             | Self::InUse { .. }
             | Self::Upload { .. }
             | Self::Starting { .. }
+            | Self::ReadOnly
             | Self::Stopping => Some(Duration::from_secs(5)),
             Self::DiskFull { .. } => Some(Duration::from_secs(30)),
             Self::Tenants { .. } => None,

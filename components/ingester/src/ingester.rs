@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use phlare_bucket::Bucket;
 use phlare_model::TenantId;
 use phlare_phlaredb::{Append, Commit, Database, Uploads};
@@ -20,6 +20,7 @@ use crate::directory::DataDirectory;
 use crate::disk::Space;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::prepare::Marker;
 use crate::shipper::Shipper;
 use crate::storage::Signals;
 
@@ -53,6 +54,9 @@ pub struct Ingester {
     pub(crate) space: ArcSwap<Space>,
     /// Why the last uploads failed, by tenant.
     pub(crate) stuck: Mutex<BTreeMap<TenantId, String>>,
+    pub(crate) marker: Marker,
+    /// Nothing is taken any more. Held while something is taken, so that nothing is on its way when it is set.
+    pub(crate) prepared: RwLock<bool>,
     /// Tenants whose log is not replayed yet; `usize::MAX` until they are counted.
     remaining: AtomicUsize,
     stopping: AtomicBool,
@@ -69,6 +73,11 @@ impl Ingester {
         dependencies: Dependencies,
     ) -> Result<Self, Error> {
         let directory = DataDirectory::open(&storage.data_path)?;
+        let marker = Marker::in_directory(&storage.data_path);
+        let prepared = marker.is_set()?;
+        if prepared {
+            info!("goes on to prepare for its end: profiles are refused, all blocks are uploaded");
+        }
         dependencies
             .metrics
             .max_tenants
@@ -86,6 +95,8 @@ impl Ingester {
             signals: Signals::default(),
             space: ArcSwap::default(),
             stuck: Mutex::default(),
+            marker,
+            prepared: RwLock::new(prepared),
             config,
             storage,
             dependencies,
@@ -153,6 +164,10 @@ impl Ingester {
     /// What [`Error`] lists; nothing was stored then.
     pub fn append(&self, tenant: &TenantId, append: &Append<'_>) -> Result<Commit, Error> {
         self.check_ready()?;
+        let prepared = self.prepared.read();
+        if *prepared {
+            return Err(Error::ReadOnly);
+        }
         self.check_disk()?;
         let limits = self.dependencies.overrides.limits(tenant);
         let max_series = smallest_limit(limits.max_local_series_per_tenant, self.share(&limits));

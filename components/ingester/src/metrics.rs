@@ -16,6 +16,9 @@ pub struct Metrics {
     pub(crate) uploads: Counter,
     pub(crate) upload_failures: Counter,
     pub(crate) local_blocks: Gauge,
+    pub(crate) blocks_to_upload: Gauge,
+    pub(crate) prepared: Gauge,
+    pub(crate) prepare_finished: Gauge,
     pub(crate) local_blocks_deleted: Counter,
     pub(crate) disk_free_bytes: Gauge,
     pub(crate) disk_reserve_bytes: Gauge,
@@ -86,6 +89,21 @@ impl Metrics {
                 "phlare_ingester_local_blocks",
                 "Blocks on the local disk",
                 &metrics.local_blocks,
+            ),
+            (
+                "phlare_ingester_blocks_to_upload",
+                "Blocks that are not in the bucket yet",
+                &metrics.blocks_to_upload,
+            ),
+            (
+                "phlare_ingester_prepare_shutdown_requested",
+                "Whether it was asked to prepare for its end: it takes no profiles and uploads all it has",
+                &metrics.prepared,
+            ),
+            (
+                "phlare_ingester_prepare_shutdown_finished",
+                "Whether it was, and all it held is in the bucket: it may go",
+                &metrics.prepare_finished,
             ),
             (
                 "phlare_ingester_disk_free_bytes",

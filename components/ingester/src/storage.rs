@@ -90,6 +90,9 @@ impl Ingester {
         let Some(since_ns) = database.head_since_ns() else {
             return false;
         };
+        if self.is_prepared() {
+            return true;
+        }
         let target = self.storage.head_target_bytes;
         if target > 0 && database.head_bytes() >= target {
             return true;
@@ -104,6 +107,11 @@ impl Ingester {
             self.signals.cut.notify_one();
         }
         Ok(metas)
+    }
+
+    /// Uploads what there is now.
+    pub(crate) fn wake_shipper(&self) {
+        self.signals.cut.notify_one();
     }
 
     /// Cuts the heads of all tenants, or of one, and uploads their blocks. Returns what was cut.
@@ -218,7 +226,11 @@ impl Ingester {
                 looked = tokio::time::Instant::now();
             }
             let ingester = Arc::clone(self);
-            let _ = spawn_blocking(move || ingester.make_room(look)).await;
+            let _ = spawn_blocking(move || {
+                ingester.make_room(look);
+                ingester.report_preparation();
+            })
+            .await;
         }
     }
 

@@ -143,3 +143,46 @@ fn two_ingesters_do_not_share_a_directory() {
         Err(Error::InUse { .. })
     ));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_ingester_takes_nothing_until_that_is_undone() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Arc::new(ingester(directory.path(), 0).unwrap());
+    first.recover().unwrap();
+    push(&first, "a").unwrap();
+    assert!(!first.preparation().finished, "nobody asked for it");
+    first.prepare_shutdown().unwrap();
+    let refused = push(&first, "a").unwrap_err();
+    assert!(matches!(refused, Error::ReadOnly), "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    let found = first.preparation();
+    assert!(found.prepared && !found.finished && found.heads == 1 && found.head_bytes > 0);
+    first.flush(None).await.unwrap();
+    let found = first.preparation();
+    assert!(
+        found.finished && found.heads == 0 && found.blocks == 0,
+        "{found:?}"
+    );
+    assert_eq!(services(&first, "a"), ["a"], "it still answers");
+    drop(first);
+
+    let second = ingester(directory.path(), 0).unwrap();
+    assert!(second.is_prepared());
+    assert!(
+        !second.preparation().finished,
+        "who knows what is in its logs"
+    );
+    second.recover().unwrap();
+    assert!(matches!(push(&second, "a"), Err(Error::ReadOnly)));
+    // Its bucket is another one, so its block has to go there.
+    let found = second.preparation();
+    assert!(
+        !found.finished && found.blocks == 1 && found.block_bytes > 0,
+        "{found:?}"
+    );
+    second.undo_prepare_shutdown().unwrap();
+    second.undo_prepare_shutdown().unwrap();
+    push(&second, "a").unwrap();
+    drop(second);
+    assert!(!ingester(directory.path(), 0).unwrap().is_prepared());
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phlare_block::{BlockId, Meta};
 use phlare_distributor::{Durable, Ingest, Refused};
-use phlare_ingester::Ingester;
+use phlare_ingester::{Announcer, Ingester};
 use phlare_model::ask::Query;
 use phlare_model::{Clock, ErrorKind, TenantId, TimeRange};
 use phlare_phlaredb::{Append, StoredBlock, Uploads, View};
@@ -47,6 +47,21 @@ pub(crate) struct NewBlocks(pub(crate) Arc<StoreGateway>);
 impl Uploads for NewBlocks {
     fn uploaded(&self, tenant: &TenantId, meta: Meta) {
         self.0.add(tenant, meta);
+    }
+}
+
+/// Store-gateways of other processes hear of uploads, too.
+#[derive(Debug)]
+pub(crate) struct HereAndElsewhere(pub(crate) Arc<dyn Uploads>, pub(crate) Arc<Announcer>);
+
+impl Uploads for HereAndElsewhere {
+    fn uploaded(&self, tenant: &TenantId, meta: Meta) {
+        self.0.uploaded(tenant, meta.clone());
+        self.1.uploaded(tenant, meta);
+    }
+
+    fn pending(&self) -> usize {
+        self.1.pending()
     }
 }
 

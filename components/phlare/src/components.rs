@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use phlare_distributor::{
     Distributor, Ingest, RemoteIngesters, ReplicaDependencies, ReplicaMetrics, Replicas,
 };
-use phlare_ingester::{IngestService, Ingester};
+use phlare_ingester::{Announcer, AnnouncerMetrics, IngestService};
 use phlare_peer::Peers;
 use phlare_querier::{Fleet, LocalStore, Querier, RingStores};
 use phlare_ring::{Membership, RingKind};
 use phlare_server::{Inbound, Offload, Registry, Rpc};
+use phlare_store_gateway::UploadsService;
 use tokio::task::JoinSet;
 
 use crate::adapters::Served;
@@ -18,6 +20,7 @@ use crate::config::Config;
 use crate::rings::Rings;
 use crate::storage::{Shared, Storage};
 use crate::target::Targets;
+use crate::{prepare, routes};
 
 /// Threads that answer queries over blocks: most of the time they wait for bytes.
 const READING_THREADS: usize = 16;
@@ -37,6 +40,22 @@ impl Connections {
             gateways: to("store-gateway"),
             schedulers: to("query-scheduler"),
         }
+    }
+
+    /// What tells store-gateways of the uploads of this process.
+    pub(crate) fn announcer(
+        &self,
+        config: &Config,
+        membership: &Membership,
+        registry: &mut Registry,
+    ) -> Arc<Announcer> {
+        Arc::new(Announcer::new(
+            membership.subscribe(RingKind::StoreGateway),
+            self.gateways.clone(),
+            Arc::clone(membership.clock()),
+            config.store_gateway.bucket_store.sync_interval,
+            AnnouncerMetrics::register(registry),
+        ))
     }
 
     /// Closes those to members that have gone, until the rings end.
@@ -158,6 +177,9 @@ impl Common<'_> {
         rpc: &mut Rpc,
     ) -> anyhow::Result<()> {
         let gateway = rings.other(RingKind::StoreGateway);
+        if let (Some(me), Some(gateway)) = (gateway, &storage.gateway) {
+            UploadsService::new(Arc::clone(gateway), me.id().clone()).register(rpc);
+        }
         let ingester = rings.ingester.as_ref();
         let me = match (ingester, gateway) {
             (Some(one), Some(other)) if one.id() != other.id() => bail!(
@@ -179,9 +201,23 @@ impl Common<'_> {
         Ok(())
     }
 
-    /// Serves an ingester to distributors elsewhere.
-    pub(crate) fn serve_ingester(&self, ingester: &Arc<Ingester>, rings: &Rings, rpc: &mut Rpc) {
-        let Some(me) = &rings.ingester else { return };
+    /// Serves the ingester, if there is one, to people, and to distributors elsewhere if there are `several` processes.
+    pub(crate) fn serve_ingester(
+        &self,
+        storage: &Storage,
+        rings: &Rings,
+        several: bool,
+        rpc: &mut Rpc,
+    ) -> Router {
+        let (Some(ingester), Some(me)) = (&storage.ingester, &rings.ingester) else {
+            return Router::new();
+        };
+        // What the file in the data directory says counts, not what the ring remembers.
+        me.set_read_only(ingester.is_prepared());
+        let routes = routes::flush(Arc::clone(ingester)).merge(prepare::routes(ingester, me));
+        if !several {
+            return routes;
+        }
         let service = IngestService::new(
             Arc::clone(ingester),
             self.offload.clone(),
@@ -189,5 +225,6 @@ impl Common<'_> {
             me.id().clone(),
         );
         service.register(rpc);
+        routes
     }
 }

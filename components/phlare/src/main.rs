@@ -8,6 +8,7 @@ mod args;
 mod components;
 mod config;
 mod logging;
+mod prepare;
 mod profiler;
 mod queries;
 mod rings;

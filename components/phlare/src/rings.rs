@@ -279,16 +279,7 @@ async fn forget(
     headers: HeaderMap,
     Form(asked): Form<Forget>,
 ) -> Result<Response, Status> {
-    // A page elsewhere that somebody happens to look at must not press the button.
-    if headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "cross-site")
-    {
-        return Err(Status::new(
-            ErrorKind::PermissionDenied,
-            "the form of another site".to_owned(),
-        ));
-    }
+    refuse_other_sites(&headers)?;
     let id = InstanceId::from(asked.forget.as_str());
     if !membership.forget(kind, &id).await {
         return Err(Status::new(
@@ -297,6 +288,16 @@ async fn forget(
         ));
     }
     Ok(Redirect::to("ring").into_response())
+}
+
+/// A page elsewhere that somebody happens to look at must not press a button here.
+pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Status> {
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site == "cross-site") {
+        let message = "the form of another site".to_owned();
+        return Err(Status::new(ErrorKind::PermissionDenied, message));
+    }
+    Ok(())
 }
 
 fn page(status: &RingStatus) -> String {

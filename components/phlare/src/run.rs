@@ -191,6 +191,10 @@ impl System {
         let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, told);
         let rings = Box::pin(rings).await?;
         let ingesters = rings.membership.subscribe(RingKind::Ingester);
+        let peers = several.then(|| Connections::new(&mut registry));
+        let telling = peers.as_ref().filter(|_| targets.has(Target::Ingester));
+        let announcer =
+            telling.map(|peers| peers.announcer(config, &rings.membership, &mut registry));
         let common = Common {
             config,
             targets,
@@ -200,13 +204,13 @@ impl System {
                 overrides: runtime_config.overrides(),
                 health,
                 ingesters: several.then_some(ingesters),
+                announcer,
                 compactors: rings.compactors(),
             },
             offload,
             inbound,
         };
         let storage = Storage::open(config, &common.targets, &common.shared, &mut registry)?;
-        let peers = several.then(|| Connections::new(&mut registry));
         let mut rpc = Rpc::new();
         let mut routes = Router::new()
             .merge(routes::routes(config))
@@ -239,12 +243,8 @@ impl System {
                 (&mut rpc, routes),
             ),
         };
-        if let Some(ingester) = &storage.ingester {
-            routes = routes.merge(routes::flush(Arc::clone(ingester)));
-            if several {
-                common.serve_ingester(ingester, &rings, &mut rpc);
-            }
-        }
+        let of_ingester = common.serve_ingester(&storage, &rings, several, &mut rpc);
+        routes = routes.merge(of_ingester);
         let profiler = Profiler::new(clock);
         let slow_routes = routes::debug_routes(profiler.clone(), common.offload.clone());
         let health = common.shared.health;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use phlare_block::BlockIds;
 use phlare_bucket::{Bucket, Retries};
 use phlare_compactor::{Compactor, Sharding};
-use phlare_ingester::Ingester;
+use phlare_ingester::{Announcer, Ingester};
 use phlare_model::{Clock, chain};
 use phlare_phlaredb::{BlockCache, MemoryBudget, Uploads, wal};
 use phlare_pprof::Seed;
@@ -21,12 +21,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::{NewBlocks, Nobody, Stored};
+use crate::adapters::{HereAndElsewhere, NewBlocks, Nobody, Stored};
 use crate::config::Config;
 use crate::target::{Target, Targets};
 
 /// How long uploads may take at the end. What is not uploaded then lies on the disk and is uploaded after the next start.
 const EXIT_UPLOADS: Duration = Duration::from_secs(60);
+
+/// How long store-gateways may take at the end to hear of uploads.
+const EXIT_NOTICES: Duration = Duration::from_secs(10);
 
 /// How long uploaded blocks stay on the disk: at least until queries see them in the bucket.
 fn retention(config: &Config) -> Duration {
@@ -46,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     /// The ring of ingesters, if there are several.
     pub(crate) ingesters: Option<watch::Receiver<Ring>>,
+    /// Tells store-gateways of uploads, if there are several processes and this is an ingester.
+    pub(crate) announcer: Option<Arc<Announcer>>,
     /// The compactor's place among others, if there are several.
     pub(crate) compactors: Option<Sharding>,
 }
@@ -56,6 +61,7 @@ pub(crate) struct Storage {
     pub(crate) ingester: Option<Arc<Ingester>>,
     pub(crate) gateway: Option<Arc<StoreGateway>>,
     compactor: Option<Arc<Compactor>>,
+    announcer: Option<Arc<Announcer>>,
 }
 
 impl Storage {
@@ -72,6 +78,7 @@ impl Storage {
                 ingester: None,
                 gateway: None,
                 compactor: None,
+                announcer: None,
             });
         }
         let bucket_metrics = phlare_bucket::Metrics::register(registry);
@@ -106,6 +113,7 @@ impl Storage {
             ingester,
             gateway,
             compactor,
+            announcer: shared.announcer.clone(),
         })
     }
 
@@ -129,6 +137,10 @@ impl Storage {
             let stop = stop.clone();
             tasks.spawn(async move { compactor.run(stop).await });
         }
+        if let Some(announcer) = self.announcer.clone() {
+            let stop = stop.clone();
+            tasks.spawn(async move { announcer.run(stop).await });
+        }
         if let Some(ingester) = self.ingester.clone() {
             tasks.spawn(ingester.run(stop.clone()));
         }
@@ -144,6 +156,9 @@ impl Storage {
             .await
             .context("cut the heads and close the logs")?;
         ingester.ship_at_exit(EXIT_UPLOADS).await;
+        if let Some(announcer) = &self.announcer {
+            announcer.finish(EXIT_NOTICES).await;
+        }
         stopped.map_err(Into::into)
     }
 }
@@ -182,6 +197,13 @@ impl Parts<'_> {
 
     fn ingester(&self, registry: &mut Registry) -> anyhow::Result<Arc<Ingester>> {
         let Self { config, shared, .. } = self;
+        let uploads: Arc<dyn Uploads> = match &shared.announcer {
+            Some(announcer) => Arc::new(HereAndElsewhere(
+                Arc::clone(&self.uploads),
+                Arc::clone(announcer),
+            )),
+            None => Arc::clone(&self.uploads),
+        };
         let ingester = Arc::new(Ingester::new(
             config.ingester.clone(),
             phlare_phlaredb::Config {
@@ -201,7 +223,7 @@ impl Parts<'_> {
                     ids: Arc::clone(&self.ids),
                 },
                 bucket: self.bucket.clone(),
-                uploads: Arc::clone(&self.uploads),
+                uploads,
                 ring: shared.ingesters.clone(),
             },
         )?);

@@ -27,6 +27,11 @@ const MARKERS_AT_ONCE: usize = 16;
 pub trait Uploads: Send + Sync + std::fmt::Debug {
     /// A block is in the bucket as a whole.
     fn uploaded(&self, tenant: &TenantId, meta: Meta);
+
+    /// Blocks of which somebody who ought to has not heard yet.
+    fn pending(&self) -> usize {
+        0
+    }
 }
 
 /// The blocks of a tenant in a bucket. Cheap to clone.

@@ -235,17 +235,22 @@ impl StoreGateway {
         self.tenants.store(Arc::new(tenants));
     }
 
-    /// Adds a block that was just uploaded, so that queries see it before the next listing.
+    /// Adds a block that was just uploaded, so that queries see it before the next listing. Told again, it changes nothing.
     pub fn add(&self, tenant: &TenantId, meta: Meta) {
         let id = meta.id;
-        let block = self.open(tenant, meta);
         let mut state = self.state.lock();
         state.added.insert(id);
-        let mut tenants = Tenants::clone(&self.tenants.load_full());
-        let blocks = tenants.entry(tenant.clone()).or_default();
-        if Arc::make_mut(blocks).insert(id, block).is_none() {
-            self.dependencies.metrics.blocks.inc();
+        let tenants = self.tenants.load_full();
+        if tenants
+            .get(tenant)
+            .is_some_and(|blocks| blocks.contains_key(&id))
+        {
+            return;
         }
+        let mut tenants = Tenants::clone(&tenants);
+        let blocks = tenants.entry(tenant.clone()).or_default();
+        Arc::make_mut(blocks).insert(id, self.open(tenant, meta));
+        self.dependencies.metrics.blocks.inc();
         self.tenants.store(Arc::new(tenants));
     }
 

@@ -7,9 +7,11 @@ mod config;
 mod error;
 mod gateway;
 mod metrics;
+mod service;
 mod sync;
 
 pub use config::{BucketStore, Config};
 pub use error::Error;
 pub use gateway::{Dependencies, StoreGateway};
 pub use metrics::Metrics;
+pub use service::UploadsService;

@@ -246,3 +246,25 @@ async fn what_an_index_lists_and_is_gone_or_damaged_is_left_out() {
     assert_eq!(listed.ids(), [fixture.metas[2].id]);
     assert!(listed.label_names().await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_is_told_of_is_there_once_before_and_after_the_next_listing() {
+    let fixture = Fixture::new();
+    let listed = fixture.list().await;
+    let mut expected = listed.ids();
+    let id = BlockIds::random().next(fixture.now_s * 1000 + 60_000);
+    let text = fs::read_to_string(format!("{REAL}/meta.json")).unwrap();
+    let text = text.replace("01HD3X85G9BGAG4S3TKPNMFG4Z", &id.to_string());
+    fixture.write(&format!("{id}/meta.json"), text.as_bytes());
+    let meta = Meta::parse(text.as_bytes(), "meta.json").unwrap();
+    expected.push(id);
+    expected.sort_unstable();
+    for _ in 0..2 {
+        listed.gateway.add(&TenantId::anonymous(), meta.clone());
+        assert_eq!(listed.ids(), expected);
+        assert_eq!(listed.figure("phlare_bucket_stores_blocks "), 4);
+    }
+    listed.gateway.sync().await.unwrap();
+    assert_eq!(listed.ids(), expected);
+    assert_eq!(listed.figure("phlare_bucket_stores_blocks "), 4);
+}

@@ -5,6 +5,7 @@ mod figures;
 mod load;
 mod noise;
 mod partition;
+mod scale_down;
 mod takeover;
 mod unclean;
 

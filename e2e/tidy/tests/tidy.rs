@@ -43,7 +43,9 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     (
         "components/store-gateway",
-        &["block", "bucket", "model", "phlaredb", "ring"],
+        &[
+            "block", "bucket", "model", "peer", "phlaredb", "proto", "ring", "server",
+        ],
     ),
     (
         "components/compactor",
