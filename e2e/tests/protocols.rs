@@ -245,10 +245,13 @@ fn present(path: &str) -> bool {
 }
 
 /// Those besides the querier's.
-const PRESENT: [&str; 4] = [
+const PRESENT: [&str; 7] = [
     PUSH,
     "capabilities.v1.FeatureFlagsService/GetFeatureFlags",
     "grpc.health.v1.Health/Check",
+    "settings.v1.SettingsService/Delete",
+    "settings.v1.SettingsService/Get",
+    "settings.v1.SettingsService/Set",
     "version.v1.Version/Version",
 ];
 

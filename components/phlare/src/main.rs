@@ -18,6 +18,7 @@ mod runtime_config;
 mod self_profiling;
 mod storage;
 mod target;
+mod tenant_files;
 mod ui;
 mod yaml;
 

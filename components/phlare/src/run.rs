@@ -26,7 +26,7 @@ use crate::runtime_config::RuntimeConfig;
 use crate::self_profiling::SelfProfiling;
 use crate::storage::{Shared, Storage};
 use crate::target::{Target, Targets};
-use crate::{logging, rings, routes, ui};
+use crate::{logging, rings, routes, tenant_files, ui};
 
 /// Threads that serve sockets; computing has a pool of its own.
 const SOCKET_THREADS: usize = 2;
@@ -212,10 +212,7 @@ impl System {
         };
         let storage = Storage::open(config, &common.targets, &common.shared, &mut registry)?;
         let mut rpc = Rpc::new();
-        let mut routes = Router::new()
-            .merge(routes::routes(config))
-            .merge(runtime_config.routes())
-            .merge(rings::routes(&rings.membership, several));
+        let mut routes = pages(config, &runtime_config, &rings);
         let replicas = match common.targets.has(Target::Distributor) {
             true => {
                 let fleet = peers.as_ref().map(|peers| (&rings, peers));
@@ -243,6 +240,7 @@ impl System {
                 (&mut rpc, routes),
             ),
         };
+        tenant_files::serve(&common, storage.bucket.as_ref(), &mut rpc);
         let of_ingester = common.serve_ingester(&storage, &rings, several, &mut rpc);
         routes = routes.merge(of_ingester);
         let profiler = Profiler::new(clock);
@@ -309,6 +307,14 @@ async fn limits(
     let limits = RuntimeConfig::begin(&config.runtime_config, &config.limits).await?;
     limits.register(registry, health, targets.has(Target::QueryFrontend));
     Ok(limits)
+}
+
+/// What every process shows, whatever it runs.
+fn pages(config: &Config, limits: &RuntimeConfig, rings: &Rings) -> Router {
+    Router::new()
+        .merge(routes::routes(config))
+        .merge(limits.routes())
+        .merge(rings::routes(&rings.membership, config.is_one_of_several()))
 }
 
 /// Where a process reaches itself that listens at `address`.

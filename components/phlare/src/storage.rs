@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::{HereAndElsewhere, NewBlocks, Nobody, Stored};
 use crate::config::Config;
 use crate::target::{Target, Targets};
+use crate::tenant_files;
 
 /// How long uploads may take at the end. What is not uploaded then lies on the disk and is uploaded after the next start.
 const EXIT_UPLOADS: Duration = Duration::from_secs(60);
@@ -73,8 +74,12 @@ impl Storage {
     ) -> anyhow::Result<Self> {
         let keeps = [Target::Ingester, Target::StoreGateway, Target::Compactor];
         if !keeps.iter().any(|target| targets.has(*target)) {
+            let bucket = targets.has(Target::QueryFrontend).then(|| {
+                let metrics = phlare_bucket::Metrics::register(registry);
+                tenant_files::bucket(config, &metrics)
+            });
             return Ok(Self {
-                bucket: None,
+                bucket: bucket.transpose()?,
                 ingester: None,
                 gateway: None,
                 compactor: None,

@@ -60,6 +60,10 @@ const LADDER: &[(&str, &[&str])] = &[
         "components/query-scheduler",
         &["model", "peer", "proto", "ring", "server", "tenancy"],
     ),
+    (
+        "components/tenant-settings",
+        &["bucket", "model", "proto", "server"],
+    ),
     // A block is a directory to it, a server a URL.
     (
         "components/phlarectl",
