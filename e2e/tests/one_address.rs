@@ -9,15 +9,22 @@ use phlare_proto::types::v1::{LabelValuesRequest, LabelValuesResponse};
 use serde_json::{Value, json};
 
 const SETTINGS: &str = "settings.v1.SettingsService";
+const AD_HOC: &str = "adhocprofiles.v1.AdHocProfileService";
+/// `main;work 3`
+const LEFT: &str = "bWFpbjt3b3JrIDMK";
+/// `main;work 5` and `main;rest 1`
+const RIGHT: &str = "bWFpbjt3b3JrIDUKbWFpbjtyZXN0IDEK";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_alone_answers_everything() -> anyhow::Result<()> {
     let mut server = Options::new().start().await?;
     everything(&server.client()?).await?;
     kept_settings(&server.client()?).await?;
+    uploaded_files(&server.client()?).await?;
     server.stop_quiet(&["status=4", "request failed"]).await?;
     let server = Options::new().directory(server.directory()).start().await?;
-    settings_are(&server.client()?, &["a", "b"]).await
+    settings_are(&server.client()?, &["a", "b"]).await?;
+    files_are(&server.client()?, 2).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +37,7 @@ async fn the_front_of_a_fleet_answers_everything() -> anyhow::Result<()> {
     let front = fleet.client("front-0")?.tenant("team-1");
     everything(&front).await?;
     kept_settings(&front).await?;
+    uploaded_files(&front).await?;
     // Whoever else answers queries knows them at once; another tenant has none.
     settings_are(
         &fleet.client("query-frontend-1")?.tenant("team-1"),
@@ -37,6 +45,7 @@ async fn the_front_of_a_fleet_answers_everything() -> anyhow::Result<()> {
     )
     .await?;
     settings_are(&fleet.client("front-0")?.tenant("team-2"), &[]).await?;
+    files_are(&fleet.client("front-0")?.tenant("team-2"), 0).await?;
     let nobody = fleet.client("front-0")?;
     let asked = nobody.json(&format!("{SETTINGS}/Get"), &json!({})).await?;
     asked.refused(401, &["no org id"])?;
@@ -46,12 +55,18 @@ async fn the_front_of_a_fleet_answers_everything() -> anyhow::Result<()> {
     fleet.stop("front-0").await?;
     fleet.restart("front-0").await?;
     settings_are(&front, &["a", "b"]).await?;
+    files_are(&front, 2).await?;
     fleet.down().await
 }
 
 /// The list of the report, in its order.
 async fn everything(client: &Client) -> anyhow::Result<()> {
     settings_are(client, &[]).await?;
+    let list = client
+        .json(&format!("{AD_HOC}/List"), &json!({}))
+        .await?
+        .ok()?;
+    ensure!(list.value()? == json!({}), "{}", list.text());
     let method = "capabilities.v1.FeatureFlagsService/GetFeatureFlags";
     let flags = client.json(method, &json!({})).await?.ok()?.value()?;
     ensure!(
@@ -137,6 +152,75 @@ async fn kept_settings(client: &Client) -> anyhow::Result<()> {
     let none = client.json(&format!("{SETTINGS}/Set"), &json!({})).await?;
     none.refused(400, &["invalid_argument", "no setting"])?;
     settings_are(client, &["a", "b"]).await
+}
+
+/// Uploads two files and compares them; they are left.
+async fn uploaded_files(client: &Client) -> anyhow::Result<()> {
+    let mut ids = Vec::new();
+    for (name, file) in [("my left.txt", LEFT), ("right", RIGHT)] {
+        let upload = json!({"name": name, "profile": file});
+        let shown = client
+            .json(&format!("{AD_HOC}/Upload"), &upload)
+            .await?
+            .ok()?
+            .value()?;
+        ensure!(
+            shown["name"] == name && shown["profileTypes"] == json!(["samples"]),
+            "{shown}"
+        );
+        let id = shown["id"].as_str().context("its id")?.to_owned();
+        ensure!(
+            id.ends_with(&format!("-{}", name.replace(' ', "_"))),
+            "{id}"
+        );
+        ids.push(id);
+    }
+    let get = json!({"id": ids[0], "profileType": "samples", "maxNodes": "10"});
+    let shown = client
+        .json(&format!("{AD_HOC}/Get"), &get)
+        .await?
+        .ok()?
+        .value()?;
+    let drawn: Value = serde_json::from_str(shown["flamebearerProfile"].as_str().context("JSON")?)?;
+    ensure!(
+        drawn["flamebearer"]["names"] == json!(["total", "main", "work"]),
+        "{drawn}"
+    );
+    let diff = json!({"leftId": ids[0], "rightId": ids[1]});
+    let compared = client
+        .json(&format!("{AD_HOC}/Diff"), &diff)
+        .await?
+        .ok()?
+        .value()?;
+    let drawn = compared["flamebearerProfile"].as_str().context("JSON")?;
+    let drawn: Value = serde_json::from_str(drawn)?;
+    ensure!(
+        drawn["leftTicks"] == 3 && drawn["rightTicks"] == 6,
+        "{drawn}"
+    );
+    let odd = client
+        .json(&format!("{AD_HOC}/Get"), &json!({"id": "../../x"}))
+        .await?;
+    odd.refused(400, &["invalid_argument", "is no id"])?;
+    let gone = client
+        .json(&format!("{AD_HOC}/Get"), &json!({"id": "gone"}))
+        .await?;
+    gone.refused(404, &["not_found", "gone"])?;
+    let jfr = json!({"name": "x", "profile": "RkxSAAAC"});
+    let refused = client.json(&format!("{AD_HOC}/Upload"), &jfr).await?;
+    refused.refused(400, &["JFR", "accepted: pprof"])?;
+    files_are(client, 2).await
+}
+
+async fn files_are(client: &Client, count: usize) -> anyhow::Result<()> {
+    let list = client
+        .json(&format!("{AD_HOC}/List"), &json!({}))
+        .await?
+        .ok()?
+        .value()?;
+    let found = list["profiles"].as_array().map_or(0, Vec::len);
+    ensure!(found == count, "{list}");
+    Ok(())
 }
 
 async fn settings_are(client: &Client, names: &[&str]) -> anyhow::Result<()> {

@@ -245,8 +245,12 @@ fn present(path: &str) -> bool {
 }
 
 /// Those besides the querier's.
-const PRESENT: [&str; 7] = [
+const PRESENT: [&str; 11] = [
     PUSH,
+    "adhocprofiles.v1.AdHocProfileService/Diff",
+    "adhocprofiles.v1.AdHocProfileService/Get",
+    "adhocprofiles.v1.AdHocProfileService/List",
+    "adhocprofiles.v1.AdHocProfileService/Upload",
     "capabilities.v1.FeatureFlagsService/GetFeatureFlags",
     "grpc.health.v1.Health/Check",
     "settings.v1.SettingsService/Delete",

@@ -1,4 +1,4 @@
-//! Other profile formats turned into pprof: collapsed stacks, lines, trie, tree, speedscope, OTLP.
+//! Other profile formats turned into pprof: collapsed stacks, lines, trie, tree, speedscope, `perf script`, OTLP.
 //!
 //! Knows nothing of tenants, series labels, HTTP or storage, and does no I/O. Every parser takes
 //! bytes from the network and refuses them with an [`Error`] that says where they are wrong.
@@ -11,6 +11,7 @@ pub mod groups;
 pub mod kind;
 pub mod lines;
 pub mod otlp;
+pub mod perf;
 pub mod rate;
 pub mod speedscope;
 pub mod stacks;

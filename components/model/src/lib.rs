@@ -10,6 +10,7 @@ pub mod dot;
 pub mod error;
 pub mod flag;
 pub mod flame_graph;
+pub mod flamebearer;
 pub mod labels;
 pub mod profile_type;
 pub mod query;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use phlare_ad_hoc_profiles::{AdHocProfiles, Deps};
 use phlare_bucket::{Backend, Bucket, Metrics};
 use phlare_server::Rpc;
 use phlare_tenant_settings::TenantSettings;
@@ -15,7 +16,15 @@ pub(crate) fn serve(common: &Common<'_>, bucket: Option<&Bucket>, rpc: &mut Rpc)
     let Some(bucket) = bucket.filter(|_| common.targets.has(Target::QueryFrontend)) else {
         return;
     };
-    TenantSettings::new(bucket, Arc::clone(&common.shared.clock)).register(rpc);
+    let clock = &common.shared.clock;
+    TenantSettings::new(bucket, Arc::clone(clock)).register(rpc);
+    let profiles = AdHocProfiles::new(Deps {
+        bucket: bucket.clone(),
+        overrides: common.shared.overrides.clone(),
+        clock: Arc::clone(clock),
+        offload: common.offload.clone(),
+    });
+    profiles.register(rpc);
 }
 
 /// The bucket of a process that needs it for nothing else. Queries go without, so a directory that cannot be had is no reason

@@ -8,7 +8,6 @@ mod api;
 mod config;
 mod diff;
 mod error;
-mod flamebearer;
 mod frontend;
 mod label_values;
 mod labels;

@@ -1,25 +1,25 @@
 //! `GET /pyroscope/render`: one query as a picture's data (api.md 5).
 //!
-//! Forms: the JSON of [`crate::flamebearer`], or `format=dot`. Other values of `format` have always
+//! Forms: the JSON of [`phlare_model::flamebearer`], or `format=dot`. Other values of `format` have always
 //! been answered as JSON, so what we add has a parameter of its own: `output=json|dot|collapsed|pprof`.
 
 use std::collections::BTreeMap;
 
 use axum::response::Response;
 use futures_util::future::try_join;
+use phlare_model::flamebearer::{FlamebearerProfile, Meaning, Timeline};
 use phlare_model::query::Aggregation;
 use phlare_model::{MergeQuery, ProfileType, SeriesQuery, TenantId, TimeRange, TimeSeries, dot};
 use phlare_server::Status;
 use prost::Message as _;
 
 use crate::error::Error;
-use crate::flamebearer::FlamebearerProfile;
 use crate::frontend::QueryFrontend;
 use crate::params::Params;
 use crate::parse;
 use crate::respond;
 use crate::stacktraces::{cut, flame_graph};
-use crate::timeline::{Grid, Timeline};
+use crate::timeline::Grid;
 use crate::validate::{Checks, all_stacks};
 
 /// Nodes of a dot graph when none are asked for.
@@ -111,8 +111,8 @@ impl QueryFrontend {
             let graph = flame_graph(&tree, max_nodes);
             serde_json::to_vec(&FlamebearerProfile::single(
                 graph,
-                &kind,
-                grid.timeline(only),
+                Meaning::from(&kind),
+                Some(grid.timeline(only)),
                 groups,
             ))
         });

@@ -1,6 +1,6 @@
 //! `GET /pyroscope/render-diff`: two queries laid over each other (api.md 5).
 //!
-//! The JSON of [`crate::flamebearer`]. Our additions, with the parameter `output`: `collapsed`, lines of
+//! The JSON of [`phlare_model::flamebearer`]. Our additions, with the parameter `output`: `collapsed`, lines of
 //! `stack left right` as flame graph scripts read them, and `pprof`, the profile that
 //! `go tool pprof -diff_base` makes of both sides.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use phlare_model::TenantId;
+use phlare_model::flamebearer::{FlamebearerProfile, Meaning};
 use phlare_model::profile_type::ProfileType;
 use phlare_model::tree::Tree;
 use phlare_server::Status;
@@ -15,7 +16,6 @@ use prost::Message as _;
 
 use crate::diff::{Sides, flame_graph_diff};
 use crate::error::Error;
-use crate::flamebearer::FlamebearerProfile;
 use crate::frontend::QueryFrontend;
 use crate::params::Params;
 use crate::parse;
@@ -65,7 +65,7 @@ impl QueryFrontend {
             Output::Json => {
                 let json = self.compute(move || {
                     let graph = flame_graph_diff(&left, &right, max_nodes);
-                    serde_json::to_vec(&FlamebearerProfile::double(graph, &kind))
+                    serde_json::to_vec(&FlamebearerProfile::double(graph, Meaning::from(&kind)))
                 });
                 respond::json(json.await?)
             }

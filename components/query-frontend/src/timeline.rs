@@ -1,7 +1,7 @@
 //! Timelines of the plain HTTP answers: totals on a grid, holes filled with zeros (api.md 5.3).
 
+use phlare_model::flamebearer::Timeline;
 use phlare_model::{TimeRange, TimeSeries};
-use serde::Serialize;
 
 /// Points that a timeline aims at.
 const POINTS: i64 = 1500;
@@ -30,19 +30,6 @@ const STEPS: [(i64, i64); 18] = [
     (3_628_800, 2_592_000),
 ];
 const LONGEST_STEP_SECONDS: i64 = 31_536_000;
-
-/// Totals per step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Timeline {
-    /// Time of the first sample, in seconds, a multiple of the step.
-    start_time: i64,
-    samples: Vec<u64>,
-    /// The step in seconds.
-    duration_delta: i64,
-    /// A field that clients expect and no server fills.
-    watermarks: (),
-}
 
 /// Where the samples of a timeline lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

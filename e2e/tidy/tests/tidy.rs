@@ -64,6 +64,12 @@ const LADDER: &[(&str, &[&str])] = &[
         "components/tenant-settings",
         &["bucket", "model", "proto", "server"],
     ),
+    (
+        "components/ad-hoc-profiles",
+        &[
+            "bucket", "formats", "model", "pprof", "proto", "server", "tenancy",
+        ],
+    ),
     // A block is a directory to it, a server a URL.
     (
         "components/phlarectl",
