@@ -86,10 +86,11 @@ fn build() -> anyhow::Result<PathBuf> {
         .args([
             "build",
             "--quiet",
-            "--bin",
-            "phlare",
-            "--bin",
-            "phlarectl",
+            // As `cargo test` builds: with less, dependencies have other features, and are all built once more.
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
             "--profile",
             profile,
         ])

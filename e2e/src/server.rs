@@ -22,6 +22,8 @@ pub struct Options {
     directory: Option<Arc<TempDir>>,
     /// Where it runs, and its URL there.
     place: Option<(Namespace, String)>,
+    /// Size of the disk of its data, in MiB.
+    disk: Option<u32>,
 }
 
 impl Options {
@@ -50,6 +52,25 @@ impl Options {
     pub fn inside(mut self, namespace: &Namespace, url: &str) -> Self {
         self.place = Some((namespace.clone(), url.to_owned()));
         self
+    }
+
+    /// With a disk for its data of so many MiB, which nobody else sees, and which goes with the process.
+    #[must_use]
+    pub fn disk(mut self, mib: u32) -> Self {
+        self.disk = Some(mib);
+        self
+    }
+
+    /// Whether this user may give a server a disk of its own.
+    #[must_use]
+    pub fn disk_allowed() -> bool {
+        let tried = on_disk(1, Path::new("/tmp")).arg("true").output();
+        let allowed = tried.as_ref().is_ok_and(|output| output.status.success());
+        if !allowed {
+            let why = format!("this user or kernel mounts no file systems: {tried:?}");
+            crate::shared::not_allowed(&why);
+        }
+        allowed
     }
 
     /// In the directory of an earlier server.
@@ -105,15 +126,21 @@ impl Options {
             .prefix("log-")
             .tempfile_in(directory.path())?;
         let (file, log) = log.keep()?;
-        let mut command = Command::new(programs::phlare()?);
+        let data = directory.path().join("data");
+        let mut command = match self.disk {
+            Some(mib) => {
+                std::fs::create_dir_all(&data)?;
+                let mut command = on_disk(mib, &data);
+                command.arg(programs::phlare()?);
+                command
+            }
+            None => Command::new(programs::phlare()?),
+        };
         command
             .arg("-server.http-listen-address=127.0.0.1")
             .arg("-server.http-listen-port=0")
             .arg("-self-profiling.disable-push=true")
-            .arg(format!(
-                "-pyroscopedb.data-path={}",
-                directory.path().join("data").display()
-            ))
+            .arg(format!("-pyroscopedb.data-path={}", data.display()))
             .args(&self.flags)
             .envs(self.environment)
             .current_dir(directory.path())
@@ -284,6 +311,25 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs a program, which is to be added, with a disk in memory at `path`. The program takes the place of what starts it.
+fn on_disk(mib: u32, path: &Path) -> Command {
+    let mount = r#"mount -t tmpfs -o "size=$1m" none "$2" && shift 2 && exec "$@""#;
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            mount,
+            "sh",
+        ])
+        .arg(mib.to_string())
+        .arg(path);
+    command
 }
 
 /// The data directory of servers that run in this directory.

@@ -16,8 +16,8 @@ use phlare_compactor::Sharding;
 use phlare_model::time::format_duration;
 use phlare_model::{Clock, ErrorKind};
 use phlare_ring::{
-    Figures, Identity, InstanceId, InstanceStatus, Lifecycle, Member, MemberState, MemberTask,
-    Membership, Origin, RingKind, RingStatus, Tokens, host_and_port,
+    Figures, Identity, InstanceId, InstanceStatus, Lifecycle, Member, MemberConfig, MemberState,
+    MemberTask, Membership, Origin, RingKind, RingStatus, Tokens, host_and_port,
 };
 use phlare_server::{Health, Registry, Status};
 use serde::Deserialize;
@@ -59,15 +59,7 @@ impl Rings {
         (registry, health): (&mut Registry, &Health),
     ) -> anyhow::Result<Self> {
         let several = config.is_one_of_several();
-        let members = [
-            (Target::Distributor, config.distributor.ring.member()),
-            (
-                Target::StoreGateway,
-                config.store_gateway.sharding_ring.member(),
-            ),
-            (Target::Compactor, config.compactor.sharding_ring.member()),
-            (Target::QueryScheduler, config.query_scheduler.ring.member()),
-        ];
+        let members = members(config);
         let ingesters = &config.ingester.lifecycler.ring;
         let mut rings = phlare_ring::Rings::default().with(
             RingKind::Ingester,
@@ -120,7 +112,10 @@ impl Rings {
     }
 
     fn join_ingesters(&mut self, config: &Config, port: u16) -> anyhow::Result<Member> {
-        let lifecycler = &config.ingester.lifecycler;
+        let mut lifecycler = config.ingester.lifecycler.clone();
+        if lifecycler.address.is_empty() {
+            lifecycler.address = address(config);
+        }
         let identity = match lifecycler.identity(port) {
             Ok(identity) => identity,
             // Nobody connects to it by this address, so a machine without one is no reason not to start.
@@ -196,6 +191,39 @@ impl Rings {
     pub(crate) fn drained(&self) {
         self.members().for_each(Member::drained);
     }
+}
+
+/// The other rings, as the settings want them.
+fn members(config: &Config) -> [(Target, MemberConfig); 4] {
+    let address = address(config);
+    let members = [
+        (Target::Distributor, config.distributor.ring.member()),
+        (
+            Target::StoreGateway,
+            config.store_gateway.sharding_ring.member(),
+        ),
+        (Target::Compactor, config.compactor.sharding_ring.member()),
+        (Target::QueryScheduler, config.query_scheduler.ring.member()),
+    ];
+    members.map(|(target, mut member)| {
+        if member.instance_addr.is_empty() {
+            member.instance_addr.clone_from(&address);
+        }
+        (target, member)
+    })
+}
+
+/// The address of this process, if the settings of any ring say it: there is one process, whatever runs in it.
+fn address(config: &Config) -> String {
+    let addresses = [
+        &config.ingester.lifecycler.address,
+        &config.distributor.ring.instance_addr,
+        &config.store_gateway.sharding_ring.instance_addr,
+        &config.compactor.sharding_ring.instance_addr,
+        &config.query_scheduler.ring.instance_addr,
+    ];
+    let mut known = addresses.into_iter().filter(|address| !address.is_empty());
+    known.next().cloned().unwrap_or_default()
 }
 
 /// How long a process that starts waits to hear of others.

@@ -16,6 +16,7 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
 mod damage;
+mod full;
 mod start;
 mod stop;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use anyhow::{Context, ensure};
 use phlare_e2e::client::CPU;
@@ -19,7 +19,17 @@ const PUSHERS: u64 = 3;
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     pushed: Arc<AtomicU64>,
+    sums: Arc<Sums>,
     pushers: JoinSet<anyhow::Result<Pushed>>,
+}
+
+/// Sums of the values of profiles.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Of those that were acknowledged.
+    least: AtomicI64,
+    /// Of those that were pushed or are being pushed.
+    most: AtomicI64,
 }
 
 /// What was pushed, and whether it was acknowledged.
@@ -66,17 +76,26 @@ impl Load {
         let mut load = Self {
             stop: Arc::default(),
             pushed: Arc::default(),
+            sums: Arc::new(Sums {
+                least: before.least().into(),
+                most: before.most().into(),
+            }),
             pushers: JoinSet::new(),
         };
         let first = before.0.keys().next_back().map_or(0, |last| last + 1);
         for pusher in 0..PUSHERS {
             let doors = [fleet.client(doors[0])?, fleet.client(doors[1])?];
             let (stop, counter) = (Arc::clone(&load.stop), Arc::clone(&load.pushed));
+            let sums = Arc::clone(&load.sums);
             load.pushers.spawn(async move {
                 let mut pushed = Pushed::default();
                 let mut number = first + pusher;
                 while !stop.load(Ordering::Relaxed) {
+                    sums.most.fetch_add(value(number), Ordering::Relaxed);
                     let acknowledged = push(&doors, number).await;
+                    if acknowledged {
+                        sums.least.fetch_add(value(number), Ordering::Relaxed);
+                    }
                     pushed.0.insert(number, acknowledged);
                     counter.fetch_add(1, Ordering::Relaxed);
                     number += PUSHERS;
@@ -95,6 +114,26 @@ impl Load {
         }
     }
 
+    /// Asks for the flame graph of all, which has what was acknowledged before, and not more than was pushed since. Whoever
+    /// gets no answer asks again, for a while.
+    pub(crate) async fn ask(&self, fleet: &Fleet, door: &str) -> anyhow::Result<()> {
+        let client = fleet.client(door)?;
+        let least = self.sums.least.load(Ordering::Relaxed);
+        let mut answer = None;
+        phlare_e2e::until(&format!("{door} answers"), async || {
+            answer = client.total(CPU, r#"{service_name="load"}"#).await.ok();
+            Ok(answer.is_some())
+        })
+        .await?;
+        let total = answer.context("an answer")?;
+        let most = self.sums.most.load(Ordering::Relaxed);
+        ensure!(
+            (least..=most).contains(&total),
+            "{door}: the flame graph has {total}, not {least} to {most}"
+        );
+        Ok(())
+    }
+
     pub(crate) async fn end(mut self) -> anyhow::Result<Pushed> {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Pushed::default();
@@ -106,6 +145,19 @@ impl Load {
 }
 
 impl Pushed {
+    fn least(&self) -> i64 {
+        let acknowledged = self.0.iter().filter(|(_, acknowledged)| **acknowledged);
+        acknowledged.map(|(number, _)| value(*number)).sum()
+    }
+
+    fn most(&self) -> i64 {
+        self.0.keys().map(|number| value(*number)).sum()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn add(&mut self, more: Self) {
         self.0.extend(more.0);
     }
@@ -156,9 +208,7 @@ pub(crate) async fn check(fleet: &Fleet, querier: &str, pushed: &Pushed) -> anyh
     }
     ensure!(found.is_empty(), "{querier}: never pushed: {found:?}");
     let total = client.total(CPU, r#"{service_name="load"}"#).await?;
-    let acknowledged = pushed.0.iter().filter(|(_, acknowledged)| **acknowledged);
-    let least: i64 = acknowledged.map(|(number, _)| value(*number)).sum();
-    let most: i64 = pushed.0.keys().map(|number| value(*number)).sum();
+    let (least, most) = (pushed.least(), pushed.most());
     ensure!(
         (least..=most).contains(&total),
         "{querier}: the flame graph has {total}, not {least} to {most}"

@@ -1,10 +1,12 @@
 //! A fleet of real processes that lose members: every acknowledged profile counts, and counts once.
 
 mod addresses;
+mod faults;
 mod figures;
 mod load;
 mod noise;
 mod partition;
+mod report;
 mod scale_down;
 mod takeover;
 mod unclean;

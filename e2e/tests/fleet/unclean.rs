@@ -110,7 +110,7 @@ async fn after_a_power_cut_all_start_without_help() -> anyhow::Result<()> {
         fleet.restart(&process.name).await?;
     }
     fleet.settled().await?;
-    ensure!(processes.len() == 11, "a whole fleet");
+    ensure!(processes.len() == 15, "a whole fleet");
     check(&fleet, "querier-1", &pushed).await?;
     fleet.down().await
 }

@@ -140,7 +140,7 @@ macro_rules! ring_config {
             #[arg(long = concat!($prefix, ".instance-id"), id = concat!($prefix, ".instance-id"), value_name = "NAME")]
             pub instance_id: String,
 
-            /// Address under which others of this ring reach this process; empty is that of the default route.
+            /// Address under which others of this ring reach this process; empty is that of another ring, or of the default route.
             #[arg(long = concat!($prefix, ".instance-addr"), id = concat!($prefix, ".instance-addr"), value_name = "ADDRESS")]
             pub instance_addr: String,
 
