@@ -51,14 +51,11 @@ async fn answers(client: &Client, pushed: &Pushed) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn on_small_disk(flags: &[&str]) -> anyhow::Result<Server> {
-    let mut options = Options::new()
+async fn on_small_disk() -> anyhow::Result<Server> {
+    let options = Options::new()
         .disk(24)
         .flag("-distributor.ingestion-rate-limit-mb=0")
         .flag("-ingester.max-global-series-per-tenant=0");
-    for flag in flags {
-        options = options.flag(flag);
-    }
     options.start().await
 }
 
@@ -67,7 +64,7 @@ async fn a_disk_that_is_nearly_full_refuses_before_it_breaks() -> anyhow::Result
     if !Options::disk_allowed() {
         return Ok(());
     }
-    let mut server = on_small_disk(&[]).await?;
+    let mut server = on_small_disk().await?;
     let client = server.client()?;
     let (pushed, refusal) = push_until_full(&client, 5).await?;
     ensure!(refusal.contains("disk"), "{refusal}");
@@ -78,20 +75,5 @@ async fn a_disk_that_is_nearly_full_refuses_before_it_breaks() -> anyhow::Result
     answers(&client, &pushed).await?;
     let health = client.get("/ready").await?.text();
     ensure!(health.contains("disk"), "{health}");
-    server.kill()
-}
-
-/// Without a reserve the log itself finds no room.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_without_room_for_the_log_loses_nothing_acknowledged() -> anyhow::Result<()> {
-    if !Options::disk_allowed() {
-        return Ok(());
-    }
-    let no_reserve = "-pyroscopedb.retention-policy-min-disk-available-percentage=0";
-    let mut server = on_small_disk(&[no_reserve]).await?;
-    let client = server.client()?;
-    let (pushed, refusal) = push_until_full(&client, 3).await?;
-    ensure!(refusal.contains("log"), "{refusal}");
-    answers(&client, &pushed).await?;
     server.kill()
 }
