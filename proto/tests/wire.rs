@@ -277,6 +277,6 @@ fn no_method_is_listed_twice() {
     assert_eq!(paths.len(), METHODS.len());
     assert_eq!(
         METHODS.len(),
-        12 + 1 + 13 + 10 + 3 + 4 + 4 + 6 + 4 + 10 + 1 + 10
+        12 + 1 + 13 + 10 + 3 + 4 + 4 + 6 + 4 + 10 + 1 + 10 + 1 + 5
     );
 }
