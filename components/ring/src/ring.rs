@@ -299,14 +299,16 @@ impl Ring {
                     .zone_members
                     .get(zone as usize)
                     .is_none_or(|all| of_zone.count() >= *all as usize);
+                // Of a zone in which nobody is left another zone takes the place, if there is one.
                 if !extended || exhausted {
                     done_zones.push(zone);
-                    done += 1;
+                    done += usize::from(!extended);
                 }
             } else if !extended {
                 done += 1;
             }
-            if done >= wanted || picked.len() >= members as usize {
+            let all_met = picked.len() >= members as usize || (zoned && done_zones.len() >= groups);
+            if done >= wanted || all_met {
                 break;
             }
         }

@@ -145,6 +145,22 @@ fn a_leaving_instance_is_replaced_within_its_zone() {
     check(&ring(settings(3, true), &all), 50, &["b", "c"], 0);
 }
 
+/// As when a zone is scaled down: its only ingester is read-only.
+#[test]
+fn a_zone_in_which_nobody_is_left_is_replaced_by_another_one() {
+    let mut all = vec![
+        with_tokens("a", "x", &[100]),
+        with_tokens("b", "y", &[200]),
+        with_tokens("c", "z", &[300]),
+    ];
+    all[0].read_only = true;
+    check(&ring(settings(1, true), &all), 50, &["b"], 0);
+    check(&ring(settings(1, true), &all), 150, &["b"], 0);
+    check(&ring(settings(2, true), &all), 50, &["b", "c"], 0);
+    // As many zones as replicas: the other two are enough.
+    check(&ring(settings(3, true), &all), 50, &["b", "c"], 0);
+}
+
 #[test]
 fn fewer_zones_than_replicas_give_fewer_replicas() {
     let all = [
