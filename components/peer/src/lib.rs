@@ -7,6 +7,7 @@
 
 pub mod ask;
 mod call;
+mod connect;
 mod peers;
 pub mod queries;
 mod schedulers;

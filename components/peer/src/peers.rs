@@ -2,26 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
+use phlare_credentials::ClientTls;
 use phlare_ring::{Instance, InstanceId, Ring};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tracing::debug;
 
 use crate::CallError;
-
-/// How long a connection may take. A process that is there answers within milliseconds.
-const CONNECT: Duration = Duration::from_secs(2);
-/// How often a connection is tried, and how long its other end may stay silent then.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(5);
-
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+use crate::connect::connect;
 
 /// Figures of connections.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +44,17 @@ struct Shared {
     /// By instance: an address that another instance has taken over is another connection.
     channels: Mutex<HashMap<InstanceId, (String, Channel)>>,
     metrics: Metrics,
+    tls: Option<ClientTls>,
 }
 
 impl Peers {
-    /// No connections yet.
+    /// No connections yet; later ones are over TLS, if there is some.
     #[must_use]
-    pub fn new(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics, tls: Option<ClientTls>) -> Self {
         Self(Arc::new(Shared {
             channels: Mutex::default(),
             metrics,
+            tls,
         }))
     }
 
@@ -75,8 +69,8 @@ impl Peers {
         {
             return Ok(channel.clone());
         }
-        let channel =
-            connect(&instance.addr).map_err(|error| CallError::address(instance, &error))?;
+        let channel = connect(&instance.addr, self.0.tls.as_ref())
+            .map_err(|error| CallError::address(instance, &error))?;
         let entry = (instance.addr.clone(), channel.clone());
         channels.insert(instance.id.clone(), entry);
         self.count(&channels);
@@ -109,20 +103,6 @@ impl Peers {
         let connections = i64::try_from(channels.len()).unwrap_or(i64::MAX);
         self.0.metrics.connections.set(connections);
     }
-}
-
-/// A connection to `addr`, `host:port`, opened by the first call and anew when it is lost.
-fn connect(addr: &str) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(format!("http://{addr}"))?;
-    Ok(endpoint
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(SILENCE)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .connect_lazy())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use phlare_credentials::ClientTls;
 use phlare_distributor::{
     Distributor, Ingest, RemoteIngesters, ReplicaDependencies, ReplicaMetrics, Replicas,
 };
@@ -33,8 +34,12 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
-        let mut to = |peer| Peers::new(phlare_peer::Metrics::register(registry, peer));
+    /// Over TLS, if there is some.
+    pub(crate) fn new(tls: Option<&ClientTls>, registry: &mut Registry) -> Self {
+        let mut to = |peer| {
+            let metrics = phlare_peer::Metrics::register(registry, peer);
+            Peers::new(metrics, tls.cloned())
+        };
         Self {
             ingesters: to("ingester"),
             gateways: to("store-gateway"),

@@ -46,6 +46,9 @@ pub(crate) struct Config {
     pub(crate) memberlist: phlare_ring::GossipConfig,
 
     #[command(flatten)]
+    pub(crate) peer: phlare_credentials::ClientTlsConfig,
+
+    #[command(flatten)]
     pub(crate) distributor: phlare_distributor::Config,
 
     #[command(flatten)]
@@ -118,6 +121,7 @@ impl Default for Config {
             shutdown_delay: Duration::ZERO,
             server: phlare_server::Config::default(),
             memberlist: phlare_ring::GossipConfig::default(),
+            peer: phlare_credentials::ClientTlsConfig::default(),
             distributor: phlare_distributor::Config::default(),
             ingester: phlare_ingester::Config::default(),
             pyroscopedb: phlare_phlaredb::Config::default(),
@@ -182,6 +186,16 @@ pub(crate) enum Error {
     #[error(transparent)]
     Server(#[from] phlare_server::ConfigError),
     #[error(transparent)]
+    Credentials(#[from] phlare_credentials::ConfigError),
+    #[error(
+        "the processes of a fleet call each other at the port that others use, too: `peer.tls_enabled` is {peer}, and TLS in \
+         `server.http_tls_config` is {server}; set both or none"
+    )]
+    OneSidedTls {
+        peer: &'static str,
+        server: &'static str,
+    },
+    #[error(transparent)]
     Distributor(#[from] phlare_distributor::ConfigError),
     #[error(transparent)]
     QueryScheduler(#[from] phlare_query_scheduler::ConfigError),
@@ -217,6 +231,16 @@ impl Config {
             return Err(Error::SelfProfilingInterval(interval));
         }
         self.server.validate()?;
+        self.server.http_tls_config.validate()?;
+        self.peer.validate()?;
+        let (peer, server) = (self.peer.tls_enabled, self.server.http_tls_config.is_on());
+        if self.is_one_of_several() && peer != server {
+            let on = |on| if on { "on" } else { "off" };
+            return Err(Error::OneSidedTls {
+                peer: on(peer),
+                server: on(server),
+            });
+        }
         self.distributor.validate()?;
         self.compactor.validate()?;
         self.limits.validate()?;

@@ -7,6 +7,7 @@ mod adapters;
 mod args;
 mod components;
 mod config;
+mod credentials;
 mod logging;
 mod prepare;
 mod profiler;

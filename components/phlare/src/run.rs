@@ -19,6 +19,7 @@ use tracing::info;
 use crate::adapters::LocalIngester;
 use crate::components::{Common, Connections};
 use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::profiler::Profiler;
 use crate::queries::Queries;
 use crate::rings::Rings;
@@ -69,6 +70,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         tasks.spawn(pushing.run(shutdown.clone()));
     }
     tasks.spawn(system.runtime_config.clone().run(shutdown.clone()));
+    system.credentials.watch(&mut tasks, &shutdown);
     let storing = CancellationToken::new();
     system.storage.run(&mut tasks, &storing);
     let leaving = CancellationToken::new();
@@ -167,6 +169,7 @@ struct System {
     server: Server,
     profiler: Profiler,
     runtime_config: RuntimeConfig,
+    credentials: Credentials,
 }
 
 impl System {
@@ -182,6 +185,7 @@ impl System {
             &metrics,
         )?;
         let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
+        let credentials = Credentials::open(config, &mut registry)?;
         let targets = config.targets()?;
         let several = config.is_one_of_several();
         let health = Health::new();
@@ -191,7 +195,7 @@ impl System {
         let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, told);
         let rings = Box::pin(rings).await?;
         let ingesters = rings.membership.subscribe(RingKind::Ingester);
-        let peers = several.then(|| Connections::new(&mut registry));
+        let peers = several.then(|| Connections::new(credentials.client.as_ref(), &mut registry));
         let telling = peers.as_ref().filter(|_| targets.has(Target::Ingester));
         let announcer =
             telling.map(|peers| peers.announcer(config, &rings.membership, &mut registry));
@@ -264,9 +268,10 @@ impl System {
             replicas,
             queries,
             health,
-            server: Server::new(config.server.clone(), parts),
+            server: credentials.secured(Server::new(config.server.clone(), parts)),
             profiler,
             runtime_config,
+            credentials,
         })
     }
 
@@ -277,7 +282,7 @@ impl System {
     ) -> anyhow::Result<SelfProfiling> {
         let settings = &config.self_profiling;
         let url = match settings.url.as_str() {
-            "" => format!("http://{}", reached(listener.local_addr()?)),
+            "" => format!("{}://{}", scheme(config), reached(listener.local_addr()?)),
             url => url.to_owned(),
         };
         Ok(SelfProfiling {
@@ -285,8 +290,17 @@ impl System {
             url,
             tenant: settings.tenant()?,
             interval: settings.interval,
+            tls: self.credentials.client.clone(),
             target: config.target.join(","),
         })
+    }
+}
+
+/// How this process is spoken to.
+fn scheme(config: &Config) -> &'static str {
+    match config.server.http_tls_config.is_on() {
+        true => "https",
+        false => "http",
     }
 }
 

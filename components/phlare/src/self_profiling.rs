@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use phlare_credentials::ClientTls;
 use phlare_model::TenantId;
 use phlare_proto::push::v1::{PushRequest, RawProfileSeries, RawSample};
 use phlare_proto::types::v1::LabelPair;
@@ -21,6 +22,8 @@ pub(crate) struct SelfProfiling {
     pub(crate) url: String,
     pub(crate) tenant: TenantId,
     pub(crate) interval: Duration,
+    /// Whom to believe; otherwise those whom the system does.
+    pub(crate) tls: Option<ClientTls>,
     pub(crate) target: String,
 }
 
@@ -28,11 +31,11 @@ impl SelfProfiling {
     /// Profiles and pushes until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         info!(url = self.url, interval = ?self.interval, "self-profiling on");
-        let client = reqwest::Client::new();
+        let plain = reqwest::Client::new();
         let mut failures = 0_u64;
         loop {
             let outcome = tokio::select! {
-                outcome = self.once(&client) => outcome,
+                outcome = self.once(&plain) => outcome,
                 () = shutdown.cancelled() => return,
             };
             let Err(error) = outcome else { continue };
@@ -52,7 +55,17 @@ impl SelfProfiling {
         }
     }
 
-    async fn once(&self, client: &reqwest::Client) -> anyhow::Result<()> {
+    /// With own certificates a new one for each push: they may have changed.
+    fn client(&self, plain: &reqwest::Client) -> reqwest::Result<reqwest::Client> {
+        let Some(tls) = &self.tls else {
+            return Ok(plain.clone());
+        };
+        let tls = tls.config(&[b"http/1.1"]);
+        let builder = reqwest::Client::builder();
+        builder.tls_backend_preconfigured(tls).build()
+    }
+
+    async fn once(&self, plain: &reqwest::Client) -> anyhow::Result<()> {
         let profile = self.profiler.cpu(self.interval).await?;
         if profile.sample.is_empty() {
             return Ok(());
@@ -74,7 +87,8 @@ impl SelfProfiling {
             }],
             annotations: Vec::new(),
         };
-        let response = client
+        let response = self
+            .client(plain)?
             .post(format!(
                 "{}/push.v1.PusherService/Push",
                 self.url.trim_end_matches('/')

@@ -23,7 +23,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 /// Where the server listens, where data goes, how to begin.
 pub(crate) fn welcome(config: &Config, address: SocketAddr) {
-    let url = format!("http://{}", reachable(address));
+    let scheme = if config.server.http_tls_config.is_on() {
+        "https"
+    } else {
+        "http"
+    };
+    let url = format!("{scheme}://{}", reachable(address));
     let tenancy = match config.multitenancy_enabled {
         true => "\n  tenants       named by the header X-Scope-OrgID",
         false => "",

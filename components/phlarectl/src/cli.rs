@@ -5,6 +5,7 @@ mod output;
 mod upload;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use phlare_model::time::parse_time;
@@ -71,6 +72,8 @@ pub(crate) struct ServerArgs {
     /// Bearer token
     #[arg(long, global = true, env = "PHLARECTL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// Seconds allowed for one request
     #[arg(
         long,
@@ -80,6 +83,46 @@ pub(crate) struct ServerArgs {
         value_name = "SECONDS"
     )]
     pub(crate) timeout: u64,
+}
+
+/// Whom to believe, if not those whom the system believes, and who the client is.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TlsArgs {
+    /// Certificates of those who may sign the server's (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "PHLARECTL_TLS_CA_PATH",
+        value_name = "FILE"
+    )]
+    pub(crate) tls_ca_path: Option<PathBuf>,
+    /// Certificate to present (PEM); needs the two others
+    #[arg(
+        long,
+        global = true,
+        env = "PHLARECTL_TLS_CERT_PATH",
+        value_name = "FILE"
+    )]
+    pub(crate) tls_cert_path: Option<PathBuf>,
+    /// Key of that certificate (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "PHLARECTL_TLS_KEY_PATH",
+        value_name = "FILE"
+    )]
+    pub(crate) tls_key_path: Option<PathBuf>,
+    /// Name in the server's certificate, if not the one in --url
+    #[arg(
+        long,
+        global = true,
+        env = "PHLARECTL_TLS_SERVER_NAME",
+        value_name = "NAME"
+    )]
+    pub(crate) tls_server_name: Option<String>,
+    /// Believe any certificate
+    #[arg(long, global = true, env = "PHLARECTL_TLS_INSECURE_SKIP_VERIFY")]
+    pub(crate) tls_insecure_skip_verify: bool,
 }
 
 /// What to do.

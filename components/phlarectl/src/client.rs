@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use phlare_credentials::{ClientTls, ClientTlsConfig, Figures};
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use crate::cli::{ServerArgs, UsageError};
+use crate::cli::{ServerArgs, TlsArgs, UsageError};
 
 /// Most characters shown of an answer that is not ours.
 const SHOWN: usize = 300;
@@ -72,6 +73,35 @@ impl ClientError {
     }
 }
 
+/// A client that believes those whom the arguments name.
+fn tls(args: &TlsArgs) -> anyhow::Result<reqwest::ClientBuilder> {
+    let builder = reqwest::Client::builder();
+    let config = ClientTlsConfig {
+        tls_enabled: true,
+        tls_cert_path: args.tls_cert_path.clone().unwrap_or_default(),
+        tls_key_path: args.tls_key_path.clone().unwrap_or_default(),
+        tls_ca_path: args.tls_ca_path.clone().unwrap_or_default(),
+        tls_server_name: args.tls_server_name.clone().unwrap_or_default(),
+        tls_insecure_skip_verify: args.tls_insecure_skip_verify,
+    };
+    let only_enabled = ClientTlsConfig {
+        tls_enabled: true,
+        ..ClientTlsConfig::default()
+    };
+    if config == only_enabled {
+        return Ok(builder);
+    }
+    // The names of its keys are those of the flags but for dashes.
+    config.validate().map_err(|error| {
+        let key = error.key.trim_start_matches("peer.").replace('_', "-");
+        let problem = error.problem.replace("-peer.", "--");
+        UsageError(format!("--{key}: {problem}"))
+    })?;
+    let opened = ClientTls::open(&config, &Figures::default())?;
+    let tls = opened.context("TLS is on")?.config(&[b"h2", b"http/1.1"]);
+    Ok(builder.tls_backend_preconfigured(tls))
+}
+
 /// A server.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -103,7 +133,7 @@ impl Client {
                 .map_err(|_| UsageError("--tenant-id: not a header value".to_owned()))?;
             headers.insert("x-scope-orgid", value);
         }
-        let http = reqwest::Client::builder()
+        let http = tls(&args.tls)?
             .tcp_nodelay(true)
             .timeout(Duration::from_secs(args.timeout))
             .default_headers(headers)

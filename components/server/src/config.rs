@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgAction;
+use phlare_credentials::ServerTlsConfig;
 use phlare_model::flag::go_bool;
 use phlare_model::time::duration;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,10 @@ pub struct Config {
     /// Port to listen on, for HTTP, Connect, gRPC and gRPC-web.
     #[arg(long = "server.http-listen-port", value_name = "PORT")]
     pub http_listen_port: u16,
+
+    /// TLS of that port.
+    #[command(flatten)]
+    pub http_tls_config: ServerTlsConfig,
 
     /// Most connections at a time; 0 is unlimited.
     #[arg(long = "server.http-conn-limit", value_name = "COUNT")]
@@ -90,6 +95,7 @@ impl Default for Config {
             log_format: LogFormat::Logfmt,
             http_listen_address: String::new(),
             http_listen_port: 4040,
+            http_tls_config: ServerTlsConfig::default(),
             http_listen_conn_limit: 0,
             http_server_read_timeout: Duration::from_secs(30),
             http_server_write_timeout: Duration::from_secs(30),

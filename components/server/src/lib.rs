@@ -18,6 +18,7 @@ mod rpc;
 mod serve;
 mod status;
 mod tenant;
+mod tls;
 mod trace_id;
 
 pub use self::http::{http_error, text_error};
@@ -33,3 +34,4 @@ pub use rpc::{Context, MethodOptions, Peer, Rpc};
 pub use serve::{Parts, Server};
 pub use status::Status;
 pub use tenant::{Tenant, TenantMode};
+pub use tls::ClientNames;

@@ -65,6 +65,11 @@ struct PoolLabels {
     pool: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 /// The metrics of one pool of threads.
 #[derive(Clone, Debug)]
 pub(crate) struct OffloadMetrics {
@@ -84,6 +89,7 @@ pub struct Metrics {
     pub(crate) panics: Counter,
     pub(crate) inflight_bytes: Gauge,
     pub(crate) inflight_bytes_refused: Counter,
+    handshakes_failed: Family<ReasonLabels, Counter>,
     offload_waiting: Family<PoolLabels, Gauge>,
     offload_running: Family<PoolLabels, Gauge>,
     offload_refused: Family<PoolLabels, Counter>,
@@ -111,6 +117,7 @@ impl Metrics {
             panics: Counter::default(),
             inflight_bytes: Gauge::default(),
             inflight_bytes_refused: Counter::default(),
+            handshakes_failed: Family::default(),
             offload_waiting: Family::default(),
             offload_running: Family::default(),
             offload_refused: Family::default(),
@@ -147,6 +154,11 @@ impl Metrics {
             help,
             m.inflight_bytes_refused,
         );
+        registry.register(
+            "phlare_server_tls_handshakes_failed",
+            "Connections that were closed because their TLS handshake failed",
+            m.handshakes_failed,
+        );
         let help = "Pieces of CPU work that wait for a thread; limit: -server.cpu-queue";
         registry.register("phlare_server_offload_waiting", help, m.offload_waiting);
         registry.register(
@@ -158,6 +170,11 @@ impl Metrics {
         registry.register("phlare_server_offload_refused", help, m.offload_refused);
         registry.register_collector(Box::new(process::Process));
         metrics
+    }
+
+    pub(crate) fn handshake_failed(&self, reason: &'static str) {
+        let labels = ReasonLabels { reason };
+        self.handshakes_failed.get_or_create(&labels).inc();
     }
 
     /// The metrics of the pool `name`.

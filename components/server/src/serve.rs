@@ -14,8 +14,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use phlare_credentials::ServerTls;
 use phlare_model::ErrorKind;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -34,6 +36,7 @@ use crate::offload::Offload;
 use crate::rpc::{MethodOptions, Peer, Rpc, gate};
 use crate::status::Status;
 use crate::tenant::TenantMode;
+use crate::tls::{ClientNames, Handshakes};
 
 /// After a failed accept (no file descriptors left) the next one waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -70,7 +73,8 @@ pub struct Server {
     config: Config,
     router: Router,
     health: Health,
-    connections: Gauge,
+    metrics: Metrics,
+    handshakes: Option<Handshakes>,
 }
 
 impl Server {
@@ -111,9 +115,8 @@ impl Server {
             metrics: metrics.clone(),
             tenants,
         };
-        let connections = metrics.connections.clone();
         let access = Access {
-            metrics,
+            metrics: metrics.clone(),
             tenants,
             log_all: config.log_request_at_info_level_enabled,
         };
@@ -127,8 +130,16 @@ impl Server {
             config,
             router,
             health,
-            connections,
+            metrics,
+            handshakes: None,
         }
+    }
+
+    /// Serves over TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: ServerTls) -> Self {
+        self.handshakes = Some(Handshakes::new(tls, self.metrics.clone()));
+        self
     }
 
     /// The routes without a listener: for tests that need no socket.
@@ -143,10 +154,11 @@ impl Server {
             config,
             router,
             health,
-            connections,
+            metrics,
+            handshakes,
         } = self;
         let graceful = GracefulShutdown::new();
-        let acceptor = Acceptor::new(&config, router, connections);
+        let acceptor = Acceptor::new(&config, router, metrics.connections, handshakes);
         let mut tasks = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -227,17 +239,24 @@ struct Acceptor {
     idle: Duration,
     permits: Option<Arc<Semaphore>>,
     open: Gauge,
+    handshakes: Option<Handshakes>,
 }
 
 /// One connection, not yet served.
 struct Accepted {
     socket: TcpStream,
+    handshakes: Option<Handshakes>,
+    speaking: Speaking,
+    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    _open: Open,
+}
+
+/// What is spoken on a connection once it is there.
+struct Speaking {
     peer: Peer,
     http: auto::Builder<TokioExecutor>,
     router: Router,
     idle: Duration,
-    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
-    _open: Open,
 }
 
 struct Open(Gauge);
@@ -249,7 +268,7 @@ impl Drop for Open {
 }
 
 impl Acceptor {
-    fn new(config: &Config, router: Router, open: Gauge) -> Self {
+    fn new(config: &Config, router: Router, open: Gauge, handshakes: Option<Handshakes>) -> Self {
         let idle = config.http_server_idle_timeout;
         let mut http = auto::Builder::new(TokioExecutor::new());
         // One timer: it starts when a connection is idle and ends with the header of the next request.
@@ -271,6 +290,7 @@ impl Acceptor {
             idle,
             permits,
             open,
+            handshakes,
         }
     }
 
@@ -304,10 +324,13 @@ impl Acceptor {
         self.open.inc();
         Accepted {
             socket,
-            peer: Peer(peer),
-            http: self.http.clone(),
-            router: self.router.clone(),
-            idle: self.idle,
+            handshakes: self.handshakes.clone(),
+            speaking: Speaking {
+                peer: Peer(peer),
+                http: self.http.clone(),
+                router: self.router.clone(),
+                idle: self.idle,
+            },
             _permit: permit,
             _open: Open(self.open.clone()),
         }
@@ -327,28 +350,77 @@ impl Accepted {
     async fn serve(self, watcher: Watcher, shutdown: CancellationToken) {
         let Self {
             socket,
-            peer,
-            http,
-            router,
-            idle,
+            handshakes,
+            speaking,
             _permit,
             _open,
         } = self;
+        match handshakes {
+            Some(handshakes) => {
+                let serving = speaking.secured(socket, &handshakes, watcher, shutdown);
+                Box::pin(serving).await;
+            }
+            None => Box::pin(speaking.plain(socket, watcher, shutdown)).await,
+        }
+    }
+}
+
+impl Speaking {
+    async fn plain(self, socket: TcpStream, watcher: Watcher, shutdown: CancellationToken) {
         // To tell HTTP/1 from HTTP/2 the first bytes are needed, and for those hyper would wait for ever.
         let mut first = [0];
         let begun = tokio::select! {
-            peeked = timeout(idle, socket.peek(&mut first)) => matches!(peeked, Ok(Ok(1..))),
+            peeked = timeout(self.idle, socket.peek(&mut first)) => matches!(peeked, Ok(Ok(1..))),
             () = shutdown.cancelled() => false,
         };
-        if !begun {
-            return;
+        if begun {
+            self.serve(socket, ClientNames::default(), watcher).await;
         }
-        let app = router.map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request
-        });
-        let connection = http
-            .serve_connection_with_upgrades(TokioIo::new(socket), TowerToHyperService::new(app));
+    }
+
+    async fn secured(
+        mut self,
+        socket: TcpStream,
+        handshakes: &Handshakes,
+        watcher: Watcher,
+        shutdown: CancellationToken,
+    ) {
+        let secured = tokio::select! {
+            secured = handshakes.accept(socket, self.peer) => secured,
+            () = shutdown.cancelled() => None,
+        };
+        let Some(mut secured) = secured else {
+            return;
+        };
+        let begun = tokio::select! {
+            filled = timeout(self.idle, secured.stream.fill_buf()) => matches!(filled, Ok(Ok([_, ..]))),
+            () = shutdown.cancelled() => false,
+        };
+        if begun {
+            // What was agreed on in the handshake counts.
+            self.http = match secured.is_http2 {
+                true => self.http.http2_only(),
+                false => self.http.http1_only(),
+            };
+            self.serve(secured.stream, secured.names, watcher).await;
+        }
+    }
+
+    async fn serve<S>(self, stream: S, names: ClientNames, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = self.peer;
+        let app = self
+            .router
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(names.clone());
+                request
+            });
+        let connection = self
+            .http
+            .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(app));
         if let Err(error) = watcher.watch(connection.into_owned()).await {
             debug!(%error, peer = %peer.0, "connection ended early");
         }

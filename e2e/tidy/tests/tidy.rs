@@ -20,8 +20,15 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     ("components/ring", &["model"]),
     ("components/tenancy", &["model"]),
-    ("components/server", &["model", "proto", "tenancy"]),
-    ("components/peer", &["model", "proto", "ring", "server"]),
+    ("components/credentials", &["model"]),
+    (
+        "components/server",
+        &["credentials", "model", "proto", "tenancy"],
+    ),
+    (
+        "components/peer",
+        &["credentials", "model", "proto", "ring", "server"],
+    ),
     (
         "components/distributor",
         &[
@@ -73,7 +80,15 @@ const LADDER: &[(&str, &[&str])] = &[
     // A block is a directory to it, a server a URL.
     (
         "components/phlarectl",
-        &["block", "bucket", "model", "phlaredb", "pprof", "proto"],
+        &[
+            "block",
+            "bucket",
+            "credentials",
+            "model",
+            "phlaredb",
+            "pprof",
+            "proto",
+        ],
     ),
     // What speaks to the system from outside knows its wire and nothing else.
     ("e2e", &["proto"]),

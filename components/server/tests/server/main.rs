@@ -8,4 +8,5 @@
 mod lifecycle;
 mod protocols;
 mod support;
+mod tls;
 mod transport;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
+use phlare_credentials::ServerTls;
 use phlare_model::ErrorKind;
 use phlare_proto::types::v1::{LabelNamesRequest, LabelNamesResponse};
 use phlare_server::{
@@ -44,6 +45,7 @@ impl Drop for OnDrop {
 
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    scheme: &'static str,
     pub(crate) seen: Arc<Seen>,
     pub(crate) health: Health,
     pub(crate) shutdown: CancellationToken,
@@ -162,6 +164,15 @@ impl TestServer {
     }
 
     pub(crate) async fn with(tenants: TenantMode, config: Config) -> Self {
+        Self::begin(tenants, config, None).await
+    }
+
+    /// Over TLS. Its own client does not know whom to believe.
+    pub(crate) async fn secured(tls: ServerTls) -> Self {
+        Self::begin(TenantMode::Single, Config::default(), Some(tls)).await
+    }
+
+    async fn begin(tenants: TenantMode, config: Config, tls: Option<ServerTls>) -> Self {
         let config = Config {
             http_listen_address: "127.0.0.1".into(),
             http_listen_port: 0,
@@ -185,12 +196,18 @@ impl TestServer {
             slow_routes: Router::new(),
         };
         let listener = bind(&config).await.unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let mut running = JoinSet::new();
-        running.spawn(Server::new(config, parts).run(listener, shutdown.clone()));
+        let mut server = Server::new(config, parts);
+        if let Some(tls) = tls {
+            server = server.with_tls(tls);
+        }
+        running.spawn(server.run(listener, shutdown.clone()));
         Self {
             address,
+            scheme,
             seen,
             health,
             shutdown,
@@ -200,7 +217,7 @@ impl TestServer {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
