@@ -106,6 +106,30 @@ impl Settings {
         }
     }
 
+    /// What it takes to push and to ask: three ingesters in three zones, and one of each component between them and
+    /// clients. Nobody merges blocks.
+    #[must_use]
+    pub fn small(directory: &Path) -> Self {
+        let whole = Self::new(directory);
+        let needed = |name: &str| {
+            name.starts_with("ingester-")
+                || [
+                    "store-gateway-0",
+                    "distributor-0",
+                    "query-scheduler-0",
+                    "querier-0",
+                    "query-frontend-0",
+                ]
+                .contains(&name)
+        };
+        let members = whole.members.into_iter();
+        Self {
+            members: members.filter(|(name, ..)| needed(name)).collect(),
+            directory: whole.directory,
+            ..whole
+        }
+    }
+
     /// With one flag more for every process, as `-name=value`.
     #[must_use]
     pub fn flag(mut self, flag: &str) -> Self {

@@ -4,6 +4,7 @@
 //! public API. Sums that answers are compared with are made here, from the bytes that were sent.
 
 pub mod client;
+pub mod collector;
 pub mod flame;
 pub mod fleet;
 pub mod netns;

@@ -11,12 +11,12 @@ use phlare_block::compact;
 use phlare_block::marks::{DeletionMark, NoCompactMark, reasons};
 use phlare_block::{BlockId, BlockIds, Meta};
 use phlare_bucket::Bucket;
-use phlare_model::{Clock, TenantId, chain};
+use phlare_model::{Clock, SPANS, TenantId, chain};
 use phlare_phlaredb::{TenantBlocks, Uploads};
 use phlare_tenancy::{Limits, Overrides};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{info, instrument, warn};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -157,6 +157,7 @@ impl Compactor {
         *slot = failure.map(|error| chain(error));
     }
 
+    #[instrument(target = SPANS, name = "CompactUsers", skip_all)]
     async fn compact_all(&self) -> Result<(), Error> {
         let metrics = &self.dependencies.metrics;
         let tenants = TenantBlocks::tenants(&self.dependencies.bucket).await?;
@@ -194,6 +195,7 @@ impl Compactor {
         (enabled_tenants.is_empty() || names(enabled_tenants)) && !names(disabled_tenants)
     }
 
+    #[instrument(target = SPANS, name = "CompactUser", skip_all, fields(%tenant))]
     async fn compact_with_retries(&self, tenant: &TenantId) -> Result<(), Error> {
         let limit = self.config.max_compaction_time;
         let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use phlare_model::{Classify, ErrorKind, LabelsBuilder, TenantId, chain};
+use phlare_model::{Classify, ErrorKind, LabelsBuilder, SPANS, TenantId, chain};
 use phlare_proto::types::v1::LabelPair;
 use phlare_server::Status;
 use phlare_tenancy::Limits;
 use tokio::time::timeout;
+use tracing::{info_span, instrument};
 use uuid::Uuid;
 
 use crate::distributor::Distributor;
@@ -75,6 +76,7 @@ struct Failure {
 
 impl Distributor {
     /// Stores all profiles that can be stored, and says which could not.
+    #[instrument(target = SPANS, name = "Distributor.Push", skip_all, fields(%tenant, series = series.len()))]
     pub(crate) async fn push_all(
         &self,
         tenant: &TenantId,
@@ -165,6 +167,7 @@ impl Distributor {
     }
 
     fn compute(&self, work: &Work, part: Range<usize>) -> Vec<(Item, Outcome)> {
+        let _span = info_span!(target: SPANS, "Profile.Normalize", profiles = part.len()).entered();
         let mut workspace = self.workspace();
         let pipeline = self.pipeline(&work.tenant, &work.limits, &work.body);
         let mut labels: Option<(usize, LabelsBuilder)> = None;

@@ -46,7 +46,12 @@ impl Distributor {
         let (body, _reservation) = received.into_parts();
         let content_type = content_type(&parts.headers);
         let selection = Selection::of(&params.format, content_type);
-        debug!(%tenant, name = params.app.name, ?selection, bytes = body.len(), "ingest");
+        debug!(
+            name = params.app.name,
+            ?selection,
+            bytes = body.len(),
+            "ingest"
+        );
         let series = self
             .read(tenant, params, &selection, content_type, body)
             .await?;

@@ -94,7 +94,12 @@ impl Distributor {
         for Refused { error, bytes, .. } in &converted.refused {
             metrics.discarded(tenant, error.reason(), *bytes);
         }
-        debug!(%tenant, bytes = length, profiles = converted.received, refused = converted.refused.len(), "export");
+        debug!(
+            bytes = length,
+            profiles = converted.received,
+            refused = converted.refused.len(),
+            "export"
+        );
         self.store(tenant, converted).await
     }
 

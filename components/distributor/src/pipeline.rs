@@ -182,7 +182,7 @@ impl Pipeline<'_> {
         })?;
         window::check(profile.time_ns, self.now_ns, limits)?;
         self.metrics.dropped(&profile.dropped);
-        debug!(tenant = %self.tenant, samples, stored = profile.samples.len(), ?language, dropped = ?profile.dropped, "profile");
+        debug!(samples, stored = profile.samples.len(), ?language, dropped = ?profile.dropped, "profile");
 
         let mut split = Split::of(&profile, series, limits, raw);
         self.metrics.sanitized(self.tenant, split.sanitized);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use phlare_model::{Classify, TenantId, chain};
+use phlare_model::{Classify, SPANS, TenantId, chain};
 use phlare_phlaredb::{Append, CarriedRowError, Commit, Row};
 use phlare_pprof::Seed;
 use phlare_pprof::carried::{Carried, CarriedError};
 use phlare_proto::phlare::ingest::v1::{AppendRequest, AppendResponse, Refusal};
 use phlare_ring::InstanceId;
 use phlare_server::{MethodOptions, Offload, Rpc, Status};
+use tracing::{Instrument, info_span};
 
 use crate::error::Error;
 use crate::ingester::Ingester;
@@ -80,7 +81,10 @@ impl IngestService {
             .run(move || this.store(&tenant, &request))
             .await?;
         let outcome = match stored? {
-            Ok(commit) => commit.wait().await.map_err(Error::from),
+            Ok(commit) => {
+                let durable = info_span!(target: SPANS, "Wal.Commit");
+                commit.wait().instrument(durable).await.map_err(Error::from)
+            }
             Err(error) => Err(error),
         };
         Ok(AppendResponse {

@@ -27,3 +27,7 @@ pub use query::{Aggregation, MergeQuery, SeriesQuery, TimeRange, TimeSeries};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
 pub use tenant::{TenantError, TenantId};
 pub use tree::{Tree, TreeError};
+
+/// Target of the spans that make up traces. Nothing else has it, so whoever collects them can tell them from lines of the
+/// log; if nobody does, one costs a look at a flag.
+pub const SPANS: &str = "phlare_span";

@@ -1,12 +1,14 @@
-//! One call of another process: tenant, deadline, and what its failure means.
+//! One call of another process: tenant, trace, deadline, and what its failure means.
 
 use std::time::Duration;
 
-use phlare_model::{ErrorKind, TenantId};
+use phlare_model::{ErrorKind, SPANS, TenantId};
 use phlare_ring::{Instance, InstanceId};
-use phlare_server::Status;
-use tonic::metadata::MetadataValue;
+use phlare_server::{Status, TraceHeaders};
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
 /// Header that carries the tenant.
 const TENANT: &str = "x-scope-orgid";
@@ -47,11 +49,30 @@ impl CallError {
 }
 
 /// Calls `instance` on behalf of a tenant, and waits for `within` at most, as the other end does. Dropping the future
-/// gives the call up.
+/// gives the call up. The other end goes on with the trace of the request at hand.
 ///
 /// # Errors
 /// [`CallError`], with the kind that the other process gave it.
 pub async fn call<Req, Resp>(
+    instance: &Instance,
+    tenant: &TenantId,
+    within: Duration,
+    message: Req,
+    send: impl AsyncFnOnce(Request<Req>) -> Result<Response<Resp>, tonic::Status>,
+) -> Result<Resp, CallError> {
+    let span = span::<Req>(instance);
+    let calling = async {
+        let called = called(instance, tenant, within, message, send).await;
+        if let Err(error) = &called {
+            Span::current().record("otel.status_code", "ERROR");
+            Span::current().record("otel.status_description", &error.status.message);
+        }
+        called
+    };
+    calling.instrument(span).await
+}
+
+async fn called<Req, Resp>(
     instance: &Instance,
     tenant: &TenantId,
     within: Duration,
@@ -66,11 +87,51 @@ pub async fn call<Req, Resp>(
         CallError::new(instance, &failed, within)
     })?;
     request.metadata_mut().insert(TENANT, name);
+    if let Some(trace) = TraceHeaders::current() {
+        put_trace(request.metadata_mut(), &trace);
+    }
     let answer = tokio::time::timeout(within, send(request)).await;
     let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("")));
     match answer {
         Ok(answer) => Ok(answer.into_inner()),
         Err(failed) => Err(CallError::new(instance, &failed, within)),
+    }
+}
+
+/// The span of a call, if it is made for a request whose spans are collected.
+fn span<Req>(instance: &Instance) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    info_span!(
+        target: SPANS,
+        "call",
+        otel.name = %method::<Req>(),
+        otel.kind = "client",
+        peer.instance = %instance.id,
+        peer.address = instance.addr,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    )
+}
+
+/// The method that takes such a request, as the name of its message has it.
+fn method<Req>() -> &'static str {
+    let name = std::any::type_name::<Req>().rsplit("::").next();
+    let name = name.unwrap_or_default();
+    name.strip_suffix("Request").unwrap_or(name)
+}
+
+fn put_trace(metadata: &mut MetadataMap, trace: &TraceHeaders) {
+    for (name, text) in [
+        ("traceparent", &trace.traceparent),
+        ("tracestate", &trace.tracestate),
+    ] {
+        if !text.is_empty()
+            && let Ok(value) = MetadataValue::try_from(text)
+        {
+            metadata.insert(name, value);
+        }
     }
 }
 
@@ -108,5 +169,33 @@ fn kind(failed: &tonic::Status) -> ErrorKind {
         Code::Unavailable => ErrorKind::Unavailable,
         Code::DataLoss => ErrorKind::DataLoss,
         Code::Unauthenticated => ErrorKind::Unauthenticated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phlare_proto::phlare::query::v1::AskRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_named_after_its_message() {
+        assert_eq!(method::<AskRequest>(), "Ask");
+        assert_eq!(method::<String>(), "String");
+    }
+
+    #[test]
+    fn a_trace_goes_into_the_metadata() {
+        let mut metadata = MetadataMap::new();
+        let mut trace = TraceHeaders {
+            traceparent: "00-a-b-01".to_owned(),
+            tracestate: String::new(),
+        };
+        put_trace(&mut metadata, &trace);
+        assert_eq!(metadata.get("traceparent").unwrap(), "00-a-b-01");
+        assert!(metadata.get("tracestate").is_none());
+        trace.tracestate = "a=b".to_owned();
+        put_trace(&mut metadata, &trace);
+        assert_eq!(metadata.get("tracestate").unwrap(), "a=b");
     }
 }

@@ -85,6 +85,9 @@ pub(crate) struct Config {
     pub(crate) storage: phlare_bucket::Config,
 
     #[command(flatten)]
+    pub(crate) tracing: crate::traces::Config,
+
+    #[command(flatten)]
     pub(crate) self_profiling: SelfProfiling,
 }
 
@@ -134,6 +137,7 @@ impl Default for Config {
             limits: phlare_tenancy::Limits::default(),
             runtime_config: crate::runtime_config::Config::default(),
             storage: phlare_bucket::Config::default(),
+            tracing: crate::traces::Config::default(),
             self_profiling: SelfProfiling::default(),
         }
     }

@@ -20,6 +20,7 @@ mod self_profiling;
 mod storage;
 mod target;
 mod tenant_files;
+mod traces;
 mod ui;
 mod yaml;
 

@@ -27,6 +27,7 @@ use crate::runtime_config::RuntimeConfig;
 use crate::self_profiling::SelfProfiling;
 use crate::storage::{Shared, Storage};
 use crate::target::{Target, Targets};
+use crate::traces::Traces;
 use crate::{logging, rings, routes, tenant_files, ui};
 
 /// Threads that serve sockets; computing has a pool of its own.
@@ -34,20 +35,27 @@ const SOCKET_THREADS: usize = 2;
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
-    logging::begin(&config.server);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
         .build()
         .context("start the threads of the server")?;
-    runtime.block_on(serve(config))
+    runtime.block_on(async {
+        let traces = Traces::begin(&config.tracing, &config.target.join("-"))?;
+        logging::begin(&config.server, traces.as_ref().map(Traces::tracer));
+        let outcome = serve(config, traces.as_ref()).await;
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
+        outcome
+    })
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
     let listener = phlare_server::bind(&config.server).await?;
     let address = listener.local_addr().context("address of the listener")?;
-    let mut system = System::build(config, address.port()).await?;
+    let mut system = System::build(config, address.port(), traces).await?;
     if config.show_banner {
         ui::welcome(config, address);
     }
@@ -174,17 +182,12 @@ struct System {
 
 impl System {
     /// `port`: where the process serves.
-    async fn build(config: &Config, port: u16) -> anyhow::Result<Self> {
+    async fn build(config: &Config, port: u16, traces: Option<&Traces>) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut registry = Registry::default();
+        traces.inspect(|traces| traces.register(&mut registry));
         let metrics = phlare_server::Metrics::register(&mut registry);
-        let offload = Offload::new(
-            "cpu",
-            config.server.cpu_threads,
-            config.server.cpu_queue,
-            &metrics,
-        )?;
-        let inbound = Inbound::new(&config.server, offload.clone(), &metrics);
+        let (offload, inbound) = computing(&config.server, &metrics)?;
         let credentials = Credentials::open(config, &mut registry)?;
         let targets = config.targets()?;
         let several = config.is_one_of_several();
@@ -302,6 +305,16 @@ fn scheme(config: &Config) -> &'static str {
         true => "https",
         false => "http",
     }
+}
+
+/// Where work is done, and what reads the bodies of requests.
+fn computing(
+    config: &phlare_server::Config,
+    metrics: &phlare_server::Metrics,
+) -> anyhow::Result<(Offload, Inbound)> {
+    let offload = Offload::new("cpu", config.cpu_threads, config.cpu_queue, metrics)?;
+    let inbound = Inbound::new(config, offload.clone(), metrics);
+    Ok((offload, inbound))
 }
 
 /// Whether requests name their tenant.

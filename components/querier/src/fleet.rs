@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::{Tree, TreeError};
-use phlare_model::{Clock, ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_model::{
+    Clock, ErrorKind, MergeQuery, SPANS, SeriesQuery, TenantId, TimeRange, TimeSeries,
+};
 use phlare_phlaredb::{PprofMerge, merge_analyses, merge_series, merge_trees};
 use phlare_proto::google::v1::Profile;
 use phlare_ring::InstanceId;
@@ -82,7 +84,7 @@ impl Fleet {
     /// # Errors
     /// As all queries here: `Unavailable` if so many stores fail that the answer could have a gap, the error of a store that
     /// refuses the query for what it is, and `Unavailable` if too many queries wait for a processor.
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn label_names(
         &self,
         tenant: &TenantId,
@@ -96,7 +98,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, name))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, name))]
     pub async fn label_values(
         &self,
         tenant: &TenantId,
@@ -111,7 +113,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn series(
         &self,
         tenant: &TenantId,
@@ -126,7 +128,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_tree(&self, tenant: &TenantId, query: MergeQuery) -> Result<Tree, Status> {
         let parts = self.answer(tenant, &TreeOf(&query)).await?;
         let merge = move || {
@@ -143,7 +145,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_pprof(
         &self,
         tenant: &TenantId,
@@ -164,7 +166,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_series(
         &self,
         tenant: &TenantId,
@@ -179,7 +181,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn analyze(
         &self,
         tenant: &TenantId,
@@ -193,7 +195,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn stats(&self, tenant: &TenantId) -> Result<ProfileStats, Status> {
         let parts = self.answer(tenant, &StatsOf).await?;
         let times = parts.into_iter().filter_map(|part| part.times);

@@ -8,7 +8,7 @@ use phlare_block::BlockId;
 use phlare_model::labels::Labels;
 use phlare_model::query::{Analysis, AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::tree::Tree;
-use phlare_model::{ErrorKind, MergeQuery, SeriesQuery, TenantId, TimeRange, TimeSeries};
+use phlare_model::{ErrorKind, MergeQuery, SPANS, SeriesQuery, TenantId, TimeRange, TimeSeries};
 use phlare_phlaredb::{BytesRead, View};
 use phlare_proto::google::v1::Profile;
 use phlare_server::{Offload, Status};
@@ -111,7 +111,7 @@ impl Querier {
     ///
     /// # Errors
     /// As all queries: those of [`Source::view`], of blocks that cannot be read, and `Unavailable` if too many queries wait for a processor.
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn label_names(
         &self,
         tenant: &TenantId,
@@ -127,7 +127,7 @@ impl Querier {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, name))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, name))]
     pub async fn label_values(
         &self,
         tenant: &TenantId,
@@ -147,7 +147,7 @@ impl Querier {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn series(
         &self,
         tenant: &TenantId,
@@ -164,7 +164,7 @@ impl Querier {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_tree(&self, tenant: &TenantId, query: MergeQuery) -> Result<Tree, Status> {
         self.ask(
             "select_tree",
@@ -179,7 +179,7 @@ impl Querier {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_pprof(
         &self,
         tenant: &TenantId,
@@ -198,7 +198,7 @@ impl Querier {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant, profile_type = %query.profile_type))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant, profile_type = %query.profile_type))]
     pub async fn select_series(
         &self,
         tenant: &TenantId,
@@ -217,7 +217,7 @@ impl Querier {
     ///
     /// # Errors
     /// As [`Self::label_names`].
-    #[instrument(skip_all, fields(%tenant))]
+    #[instrument(target = SPANS, skip_all, fields(%tenant))]
     pub async fn analyze(
         &self,
         tenant: &TenantId,

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use phlare_model::{ErrorKind, TenantId};
-use phlare_server::Status;
+use phlare_model::{ErrorKind, SPANS, TenantId};
+use phlare_server::{Status, TraceHeaders};
 use phlare_tenancy::Overrides;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::info_span;
 
 use crate::config::Config;
 use crate::metrics::{Metrics, SAMPLE_EVERY};
@@ -39,6 +40,8 @@ pub struct Task {
     pub query: Bytes,
     /// When nobody waits for the answer any more.
     pub deadline: Instant,
+    /// The trace of whoever asked.
+    pub trace: Option<TraceHeaders>,
 }
 
 /// What a querier that pulls gets.
@@ -140,6 +143,8 @@ impl Scheduler {
                 query,
                 deadline,
                 since: now,
+                trace: TraceHeaders::current(),
+                queued: Some(info_span!(target: SPANS, "queued", %tenant)),
                 reply: Some(reply),
                 over: CancellationToken::new(),
                 work: None,

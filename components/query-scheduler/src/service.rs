@@ -87,11 +87,14 @@ impl Service {
         let task = match pulled {
             Pulled::Task(task) => {
                 let left = task.deadline.saturating_duration_since(Instant::now());
+                let trace = task.trace.unwrap_or_default();
                 Some(proto::Task {
                     id: task.id.to_le_bytes().to_vec(),
                     tenant: task.tenant.to_string(),
                     query: task.query,
                     timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+                    traceparent: trace.traceparent,
+                    tracestate: trace.tracestate,
                 })
             }
             Pulled::Nothing | Pulled::Stopping => None,

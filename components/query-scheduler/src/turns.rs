@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use phlare_model::{ErrorKind, TenantId};
+use phlare_model::{ErrorKind, SPANS, TenantId};
 use phlare_server::Status;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval};
+use tracing::{Instrument, info_span};
 
 use crate::metrics::{Metrics, SAMPLE_EVERY};
 use crate::queue::Queue;
@@ -64,7 +65,8 @@ impl Turns {
             tenant: tenant.clone(),
             number,
         };
-        match granted.await {
+        let queued = info_span!(target: SPANS, "queued", %tenant);
+        match granted.instrument(queued).await {
             Ok(()) => Ok(turn),
             Err(_) => Err(Status::new(
                 ErrorKind::Unavailable,

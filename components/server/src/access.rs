@@ -1,4 +1,6 @@
-//! What every request gets: a trace id, metrics, a line in the log, a net under panics.
+//! What every request gets: a trace, metrics, a line in the log, a net under panics.
+
+mod span;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use crate::metrics::{Metrics, RequestLabels, RouteLabels};
 use crate::offload::panic_message;
 use crate::status::Status;
 use crate::tenant::TenantMode;
-use crate::trace_id::{CURRENT, TraceId};
+use crate::trace::Trace;
 
 /// Longest reason in a line of the log.
 const MAX_REASON: usize = 512;
@@ -54,7 +56,7 @@ struct Ongoing {
     access: Access,
     route: RouteLabels,
     path: String,
-    trace_id: TraceId,
+    trace: Trace,
     begun: Instant,
     received: Arc<AtomicU64>,
     inflight: Gauge,
@@ -67,21 +69,27 @@ pub(crate) async fn layer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let trace_id = TraceId::of_request(request.headers());
+    let trace = Trace::of_request(request.headers(), |called| span::begin(&request, called));
     let outcome = Outcome::default();
     request.extensions_mut().insert(outcome.clone());
     request.extensions_mut().insert(access.tenants);
     let received = Arc::new(AtomicU64::new(0));
-    let mut ongoing = Ongoing::begin(access, &request, trace_id, Arc::clone(&received));
+    let mut ongoing = Ongoing::begin(access, &request, trace.clone(), Arc::clone(&received));
     let request = request.map(|body| count(body, received));
 
-    let call = AssertUnwindSafe(CURRENT.scope(trace_id, next.run(request))).catch_unwind();
+    let call = AssertUnwindSafe(trace.clone().scope(next.run(request))).catch_unwind();
     let response = match call.await {
         Ok(response) => response,
         Err(panic) => {
             ongoing.access.metrics.panics.inc();
-            error!(%trace_id, panic = panic_message(panic.as_ref()), path = ongoing.path, "a request panicked");
-            http_error(Status::new(ErrorKind::Internal, "the handler panicked"))
+            let path = &ongoing.path;
+            trace.sync_scope(|| {
+                error!(
+                    panic = panic_message(panic.as_ref()),
+                    path, "a request panicked"
+                );
+                http_error(Status::new(ErrorKind::Internal, "the handler panicked"))
+            })
         }
     };
     ongoing.end(&outcome, &response);
@@ -98,12 +106,7 @@ fn count(body: Body, received: Arc<AtomicU64>) -> Body {
 }
 
 impl Ongoing {
-    fn begin(
-        access: Access,
-        request: &Request,
-        trace_id: TraceId,
-        received: Arc<AtomicU64>,
-    ) -> Self {
+    fn begin(access: Access, request: &Request, trace: Trace, received: Arc<AtomicU64>) -> Self {
         let matched = request
             .extensions()
             .get::<MatchedPath>()
@@ -119,7 +122,7 @@ impl Ongoing {
             access,
             route,
             path,
-            trace_id,
+            trace,
             begun: Instant::now(),
             received,
             inflight,
@@ -148,20 +151,18 @@ impl Ongoing {
         });
     }
 
-    fn log(&self, code: u16, reason: Option<&str>, took: Duration) {
+    fn log(&self, code: u16, reason: &str, took: Duration) {
         let Self {
             route: RouteLabels { method, .. },
             path,
-            trace_id,
             ..
         } = self;
-        let reason = shortened(reason.unwrap_or_default());
         if code >= 400 && code != 499 {
-            warn!(method, path, status = code, ?took, %trace_id, reason, "request failed");
+            warn!(method, path, status = code, ?took, reason, "request failed");
         } else if self.access.log_all {
-            info!(method, path, status = code, ?took, %trace_id, reason, "request");
+            info!(method, path, status = code, ?took, reason, "request");
         } else {
-            debug!(method, path, status = code, ?took, %trace_id, reason, "request");
+            debug!(method, path, status = code, ?took, reason, "request");
         }
     }
 }
@@ -189,7 +190,10 @@ impl Drop for Ongoing {
             .request_bytes
             .get_or_create(&self.route)
             .observe(received);
-        self.log(code, reason.as_deref(), took);
+        let reason = shortened(reason.as_deref().unwrap_or_default());
+        span::end(self.trace.span(), code, reason);
+        // Who leaves drops the request outside of its scope.
+        self.trace.sync_scope(|| self.log(code, reason, took));
     }
 }
 

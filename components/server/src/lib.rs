@@ -19,7 +19,7 @@ mod serve;
 mod status;
 mod tenant;
 mod tls;
-mod trace_id;
+mod trace;
 
 pub use self::http::{http_error, text_error};
 pub use budget::Reservation;
@@ -35,3 +35,4 @@ pub use serve::{Parts, Server};
 pub use status::Status;
 pub use tenant::{Tenant, TenantMode};
 pub use tls::ClientNames;
+pub use trace::{LogFields, Trace, TraceHeaders, log_fields};

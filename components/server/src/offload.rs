@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tracing::error;
 
 use crate::metrics::Metrics;
+use crate::trace::Trace;
 
 /// A pool of threads for CPU work. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -155,6 +156,8 @@ impl Offload {
         };
         let (send, receive) = oneshot::channel();
         let panics = inner.panics.clone();
+        // Threads of the pool know no request.
+        let trace = Trace::current();
         inner.running_gauge.inc();
         let running = Running(inner.running_gauge.clone());
         inner.pool.spawn(move || {
@@ -163,7 +166,7 @@ impl Offload {
             if send.is_closed() {
                 return;
             }
-            match catch_unwind(AssertUnwindSafe(work)) {
+            trace.sync_scope(|| match catch_unwind(AssertUnwindSafe(work)) {
                 Ok(result) => drop(send.send(result)),
                 Err(panic) => {
                     panics.inc();
@@ -172,7 +175,7 @@ impl Offload {
                         "offloaded work panicked"
                     );
                 }
-            }
+            });
         });
         receive.await.map_err(|_| OffloadError::Panicked)
     }

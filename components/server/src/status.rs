@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode};
 use phlare_model::{Classify, ErrorKind};
 use tracing::error;
 
-use crate::trace_id;
+use crate::trace;
 
 /// A failure on its way to a client.
 ///
@@ -72,8 +72,8 @@ impl Status {
         if self.kind != ErrorKind::Internal {
             return self;
         }
-        let trace_id = trace_id::current();
-        error!(%trace_id, error = %self.message, "internal error");
+        let trace_id = trace::current_id();
+        error!(error = %self.message, "internal error");
         Self {
             message: format!("internal error; the server's log has more under trace id {trace_id}"),
             ..self

@@ -8,6 +8,7 @@ use http::request::Parts;
 use phlare_model::{TenantError, TenantId};
 
 use crate::status::Status;
+use crate::trace;
 
 /// The header that carries the tenant.
 pub(crate) const HEADER: &str = "x-scope-orgid";
@@ -22,11 +23,17 @@ pub enum TenantMode {
 }
 
 impl TenantMode {
-    /// The tenant that these headers name.
+    /// The tenant that these headers name; lines of the log and spans of the request at hand have it from now on.
     ///
     /// # Errors
     /// What [`TenantError`] lists, in [`TenantMode::Multi`].
     pub fn tenant(self, headers: &HeaderMap) -> Result<TenantId, TenantError> {
+        let tenant = self.named(headers)?;
+        trace::belongs_to(&tenant);
+        Ok(tenant)
+    }
+
+    fn named(self, headers: &HeaderMap) -> Result<TenantId, TenantError> {
         if self == Self::Single {
             return Ok(TenantId::anonymous());
         }

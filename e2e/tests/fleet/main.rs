@@ -9,6 +9,7 @@ mod partition;
 mod report;
 mod scale_down;
 mod takeover;
+mod traces;
 mod unclean;
 
 use std::io::{BufRead, BufReader};

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use phlare_model::{ErrorKind, TenantId};
 use phlare_proto::phlare::ingest::v1::{self as wire, AppendRequest};
 use phlare_ring::{Instance, Operation, Ring, Tally, Verdict};
-use phlare_server::Status;
+use phlare_server::{Status, Trace};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::warn;
 
@@ -43,11 +43,12 @@ impl Delivery {
         let (tell, mut outcomes) = mpsc::channel(targets.max(1));
         for number in 0..targets {
             let (this, tell) = (Arc::clone(&self), tell.clone());
-            self.shared.tasks.spawn(async move {
+            let delivering = async move {
                 let outcome = this.deliver(number).await;
                 // Nobody listens any more if the push was answered.
                 let _ = tell.send((number, outcome)).await;
-            });
+            };
+            self.shared.tasks.spawn(Trace::current().scope(delivering));
         }
         drop(tell);
         let parts = self.plan.parts.iter();
@@ -114,7 +115,7 @@ impl Delivery {
         }
         metrics.unavailable.inc();
         warn!(
-            tenant = %self.tenant, instance = %target.instance.id, error = failure.refused.status.message,
+            instance = %target.instance.id, error = failure.refused.status.message,
             "an ingester does not take a profile"
         );
         join_all(

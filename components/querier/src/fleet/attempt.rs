@@ -8,10 +8,11 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use phlare_block::BlockId;
 use phlare_model::query::AnalyzeQuery;
-use phlare_model::{ErrorKind, TenantId};
+use phlare_model::{ErrorKind, SPANS, TenantId};
 use phlare_phlaredb::{FoundKeys, Keys};
 use phlare_ring::{InstanceId, Tally, Verdict};
 use phlare_server::Status;
+use tracing::{Instrument, Span, info_span};
 
 use super::Fleet;
 use super::plan::{self, Group, Owned, groups};
@@ -64,7 +65,7 @@ impl<'a, Q: Question> Attempt<'a, Q> {
 
     pub(super) async fn run(&self) -> Result<Vec<Q::Part>, Failed> {
         // The bucket first: what is cut and uploaded in between is in both, and not in neither.
-        let blocks = self.blocks().await?;
+        let blocks = self.blocks().instrument(self.span("StoreGateway")).await?;
         let asked = self.fleet.stores.ingesters(self.tenant);
         let asked = asked.map_err(Failed::last)?;
         if let Some(profiles) = self.question.profiles() {
@@ -74,9 +75,16 @@ impl<'a, Q: Question> Attempt<'a, Q> {
         let heads = self.enough(&asked, |store| {
             self.question.ask(store, Share::all(self.tenant))
         });
-        let (heads, mut parts) = try_join(heads, self.whole(&groups)).await?;
+        let heads = heads.instrument(self.span("Ingesters"));
+        let blocks = self.whole(&groups).instrument(self.span("StoreGateway"));
+        let (heads, mut parts) = try_join(heads, blocks).await?;
         parts.extend(heads.into_iter().map(|(_, counted)| counted.answer));
         Ok(parts)
+    }
+
+    /// What is asked of one kind of stores.
+    fn span(&self, of: &'static str) -> Span {
+        info_span!(target: SPANS, "stores", otel.name = %format_args!("{} {of}", Q::OPERATION))
     }
 
     /// The blocks that may have profiles of the query, and who answers from them.
@@ -122,7 +130,8 @@ impl<'a, Q: Question> Attempt<'a, Q> {
     ) -> Result<Vec<Q::Part>, Failed> {
         let limit = self.fleet.config.max_profile_keys;
         let keys = |store| Store::keys(store, Share::all(self.tenant), profiles, limit);
-        let found = self.enough(asked, keys).await?;
+        let found = self.enough(asked, keys);
+        let found = found.instrument(self.span("Ingesters")).await?;
         let times: Vec<_> = found.iter().filter_map(|(_, keys)| keys.times_ns).collect();
         let shared = groups(plan::take_shared(&mut blocks, &times));
         let alone = groups(blocks);
@@ -143,7 +152,8 @@ impl<'a, Q: Question> Attempt<'a, Q> {
         let assigned = assigned.map_err(|error| Failed::last(error.into()))?;
         let round = Round { asked, profiles };
         let counted = self.serve(round, &parts, assigned, Vec::new());
-        let (mut counted, whole) = try_join(counted, self.whole(&alone)).await?;
+        let whole = self.whole(&alone).instrument(self.span("StoreGateway"));
+        let (mut counted, whole) = try_join(counted, whole).await?;
         counted.extend(whole);
         Ok(counted)
     }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use phlare_model::{ErrorKind, TenantId};
+use phlare_model::{ErrorKind, SPANS, TenantId};
 use phlare_peer::ask::{decode_query, encode_answer, outcome};
 use phlare_peer::{CallError, call};
 use phlare_proto::phlare::query::v1 as proto;
-use phlare_server::Status;
-use tokio::time::{sleep, timeout};
-use tracing::debug;
+use phlare_server::{Status, Trace, TraceHeaders};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info_span};
 
 use super::{ON_THE_WAY, Source, WAIT, Worker};
 
@@ -44,18 +44,31 @@ impl Worker {
         let tenant = TenantId::parse(&task.tenant);
         let tenant = tenant.map_err(|error| Status::new(ErrorKind::Internal, error.to_string()))?;
         let within = Duration::from_millis(task.timeout_ms);
+        let trace = TraceHeaders {
+            traceparent: task.traceparent,
+            tracestate: task.tracestate,
+        };
+        let span = info_span!(target: SPANS, "querier_processor_runRequest", %tenant);
+        let trace = Trace::continued(&trace, tenant.clone(), span);
         let answered = async {
             let query = decode_query(task.query)?;
             let answer = self.0.fleet.answer_to(&tenant, query).await?;
             let encode = move || encode_answer(answer);
             Ok::<_, Status>(self.0.offload.run(encode).await?)
         };
-        timeout(within, answered).await.unwrap_or_else(|_| {
-            Err(Status::new(
-                ErrorKind::DeadlineExceeded,
-                format!("the query was not answered within {within:?}"),
-            ))
-        })
+        let begun = Instant::now();
+        let answered = async {
+            let answered = timeout(within, answered).await.unwrap_or_else(|_| {
+                Err(Status::new(
+                    ErrorKind::DeadlineExceeded,
+                    format!("the query was not answered within {within:?}"),
+                ))
+            });
+            let error = answered.as_ref().err().map(|failed| &failed.message);
+            debug!(error, took = ?begun.elapsed(), "query answered");
+            answered
+        };
+        trace.scope(answered).await
     }
 
     /// Says that a query is worked on, as long as somebody wants its answer.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use phlare_model::{ErrorKind, TenantId};
-use phlare_server::Status;
+use phlare_server::{Status, TraceHeaders};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::{QueryId, Task};
 use crate::queue::Queue;
@@ -28,6 +29,10 @@ pub(super) struct Wish {
     pub(super) deadline: Instant,
     /// When it came.
     pub(super) since: Instant,
+    /// The trace of whoever asked.
+    pub(super) trace: Option<TraceHeaders>,
+    /// Ends when it is taken for the first time.
+    pub(super) queued: Option<Span>,
     /// `None` once it has an answer.
     pub(super) reply: Option<oneshot::Sender<Result<Bytes, Status>>>,
     /// Ends with the wish.
@@ -103,6 +108,7 @@ impl State {
             })?;
             match self.wishes.get_mut(&id) {
                 Some(wish) if wish.deadline > now => {
+                    wish.queued = None;
                     wish.work = Some(Work {
                         querier: querier.to_owned(),
                         heard: now,
@@ -113,6 +119,7 @@ impl State {
                         tenant,
                         query: wish.query.clone(),
                         deadline: wish.deadline,
+                        trace: wish.trace.clone(),
                     };
                     return Some((task, wish.since));
                 }
