@@ -1,5 +1,6 @@
 //! A plain client of the public API: bytes over HTTP, the answer as it came.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -12,8 +13,10 @@ use phlare_proto::querier::v1::{
 use phlare_proto::types::v1::{LabelPair, Series};
 use prost::Message;
 use reqwest::header::HeaderMap;
+use reqwest::{Certificate, ClientBuilder};
 use serde_json::Value;
 
+use crate::certificates::PROCESSES;
 use crate::now_ms;
 
 /// The type of CPU profiles.
@@ -30,6 +33,7 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     tenant: Option<String>,
+    token: Option<String>,
 }
 
 /// An answer of whatever status.
@@ -49,17 +53,50 @@ impl Client {
     /// # Errors
     /// If the HTTP client cannot be made.
     pub fn new(url: &str) -> anyhow::Result<Self> {
-        // A second installation changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .build()
-            .context("make an HTTP client")?;
+        Self::with(url, builder())
+    }
+
+    /// A client of the process at this address, which has the name of all processes in a certificate that this authority
+    /// (PEM) has signed.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the URL has no address, the authority no certificate.
+    pub fn secured(url: &str, authority: &str) -> anyhow::Result<Self> {
+        let address = url.strip_prefix("https://").context("https://")?;
+        let address: SocketAddr = address.parse().context("an address")?;
+        let authority = Certificate::from_pem(authority.as_bytes())?;
+        let builder = builder()
+            .tls_certs_only([authority])
+            .resolve(PROCESSES, address);
+        let url = format!("https://{PROCESSES}:{}", address.port());
+        Self::with(&url, builder)
+    }
+
+    fn with(url: &str, builder: ClientBuilder) -> anyhow::Result<Self> {
         Ok(Self {
-            http,
+            http: builder.build().context("make an HTTP client")?,
             url: url.to_owned(),
             tenant: None,
+            token: None,
         })
+    }
+
+    /// The same with a bearer token.
+    #[must_use]
+    pub fn token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same without one.
+    #[must_use]
+    pub fn without_token(&self) -> Self {
+        Self {
+            token: None,
+            ..self.clone()
+        }
     }
 
     /// The same as another tenant.
@@ -87,7 +124,7 @@ impl Client {
     pub async fn get_json(&self, path: &str) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.url);
         let request = self.http.get(&url).header("accept", "application/json");
-        let answer = request.send().await?.bytes().await?;
+        let answer = self.send(request).await?.body;
         serde_json::from_slice(&answer).with_context(|| format!("JSON of {url}"))
     }
 
@@ -237,6 +274,9 @@ impl Client {
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Scope-OrgID", tenant);
         }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Reply {
@@ -297,6 +337,12 @@ impl Reply {
         }
         Ok(())
     }
+}
+
+fn builder() -> ClientBuilder {
+    // A second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(PATIENCE)
 }
 
 /// A series of a push.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod ready;
+mod secured;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::netns::{FAR, Halves, NEAR, Namespace};
 use crate::process::{self, GLANCE, PATIENCE};
-use crate::{Client, programs};
+use crate::programs;
 
 /// Port of all servers: each has an address of its own.
 const PORT: u16 = 4040;
@@ -61,6 +62,8 @@ pub struct Settings {
     members: Vec<(String, &'static str, &'static str)>,
     halves: Option<Halves>,
     far: Vec<String>,
+    /// Who signed the certificates of all, if they serve over TLS.
+    authority: Option<String>,
 }
 
 impl Settings {
@@ -93,6 +96,7 @@ impl Settings {
             members,
             halves: None,
             far: Vec::new(),
+            authority: None,
         }
     }
 
@@ -171,6 +175,7 @@ pub struct Fleet {
     addresses: u8,
     seeds: Vec<Ipv4Addr>,
     halves: Option<Halves>,
+    authority: Option<String>,
 }
 
 #[derive(Debug)]
@@ -200,6 +205,7 @@ impl Fleet {
             addresses: 0,
             seeds: Vec::new(),
             halves: settings.halves,
+            authority: settings.authority,
         };
         for (name, target, zone) in settings.members {
             let far = settings.far.contains(&name);
@@ -219,13 +225,14 @@ impl Fleet {
         address: Ipv4Addr,
         namespace: Option<Namespace>,
     ) {
+        let url = self.url_of(address);
         self.members.push(Member {
             process: Process {
                 name,
                 target,
                 zone,
                 pid: 0,
-                url: format!("http://{address}:{PORT}"),
+                url,
             },
             address,
             namespace,
@@ -280,14 +287,6 @@ impl Fleet {
     pub fn gossip(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let address = self.members[self.find(name)?].address;
         Ok(SocketAddr::from((address, GOSSIP)))
-    }
-
-    /// A client of one process.
-    ///
-    /// # Errors
-    /// If no client can be made.
-    pub fn client(&self, name: &str) -> anyhow::Result<Client> {
-        Client::new(self.url(name))
     }
 
     /// What a process has written to standard error since the fleet began.
@@ -384,9 +383,10 @@ impl Fleet {
         let number = self.find(name)?;
         let far = self.members[number].namespace.is_some();
         let address = self.new_address(far)?;
+        let url = self.url_of(address);
         let member = &mut self.members[number];
         member.address = address;
-        member.process.url = format!("http://{address}:{PORT}");
+        member.process.url = url;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Knows nothing of how the system works inside: it starts the programs that a user starts and speaks the
 //! public API. Sums that answers are compared with are made here, from the bytes that were sent.
 
+pub mod certificates;
 pub mod client;
 pub mod collector;
 pub mod flame;

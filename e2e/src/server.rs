@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use crate::certificates::{Certificates, OPERATOR};
 use crate::netns::Namespace;
 use crate::process::{self, GLANCE, PATIENCE};
 use crate::{Client, programs};
@@ -24,6 +25,8 @@ pub struct Options {
     place: Option<(Namespace, String)>,
     /// Size of the disk of its data, in MiB.
     disk: Option<u32>,
+    /// Who signed its certificate, if it serves over TLS.
+    authority: Option<String>,
 }
 
 impl Options {
@@ -51,6 +54,14 @@ impl Options {
     #[must_use]
     pub fn inside(mut self, namespace: &Namespace, url: &str) -> Self {
         self.place = Some((namespace.clone(), url.to_owned()));
+        self
+    }
+
+    /// Over TLS, for clients that have one of the tokens.
+    #[must_use]
+    pub fn secured(mut self, certificates: &Certificates) -> Self {
+        self.flags.extend(certificates.server());
+        self.authority = Some(certificates.ca());
         self
     }
 
@@ -156,6 +167,7 @@ impl Options {
             directory,
             log,
             url,
+            authority: self.authority,
         })
     }
 }
@@ -167,6 +179,7 @@ pub struct Server {
     directory: Arc<TempDir>,
     log: PathBuf,
     url: String,
+    authority: Option<String>,
 }
 
 impl Server {
@@ -178,18 +191,21 @@ impl Server {
         Options::new().start().await
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or `https://`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A client of it, without a tenant.
+    /// A client of it, without a tenant; over TLS one that may do everything.
     ///
     /// # Errors
     /// If no client can be made.
     pub fn client(&self) -> anyhow::Result<Client> {
-        Client::new(&self.url)
+        match &self.authority {
+            Some(authority) => Ok(Client::secured(&self.url, authority)?.token(OPERATOR)),
+            None => Client::new(&self.url),
+        }
     }
 
     /// Its process.
@@ -272,6 +288,13 @@ impl Server {
         Ok(())
     }
 
+    fn scheme(&self) -> &'static str {
+        match self.authority {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// Waits until it listens, and until it is ready if that is asked for.
     async fn up(&mut self, ready: bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
@@ -281,7 +304,7 @@ impl Server {
             }
             if self.url.is_empty() {
                 self.url = address(&self.log()?)
-                    .map(|address| format!("http://{address}"))
+                    .map(|address| format!("{}://{address}", self.scheme()))
                     .unwrap_or_default();
             } else if !ready
                 || self

@@ -7,11 +7,13 @@
 
 pub mod ask;
 mod call;
+mod channel;
 mod connect;
 mod peers;
 pub mod queries;
 mod schedulers;
 
 pub use call::{CallError, call, meant};
-pub use peers::{Metrics, Peers};
+pub use channel::Channel;
+pub use peers::{Metrics, Own, Peers};
 pub use schedulers::{leaving_schedulers, used_schedulers};

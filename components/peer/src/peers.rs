@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use phlare_credentials::ClientTls;
+use phlare_credentials::{ClientTls, TokenFile};
 use phlare_ring::{Instance, InstanceId, Ring};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tonic::transport::Channel;
 use tracing::debug;
 
-use crate::CallError;
 use crate::connect::connect;
+use crate::{CallError, Channel};
 
 /// Figures of connections.
 #[derive(Clone, Debug, Default)]
@@ -44,17 +43,26 @@ struct Shared {
     /// By instance: an address that another instance has taken over is another connection.
     channels: Mutex<HashMap<InstanceId, (String, Channel)>>,
     metrics: Metrics,
-    tls: Option<ClientTls>,
+    own: Own,
+}
+
+/// What this process has to show others, and whom it believes. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// `None`: nothing is encrypted.
+    pub tls: Option<ClientTls>,
+    /// Sent with each call.
+    pub token: Option<TokenFile>,
 }
 
 impl Peers {
-    /// No connections yet; later ones are over TLS, if there is some.
+    /// No connections yet.
     #[must_use]
-    pub fn new(metrics: Metrics, tls: Option<ClientTls>) -> Self {
+    pub fn new(metrics: Metrics, own: Own) -> Self {
         Self(Arc::new(Shared {
             channels: Mutex::default(),
             metrics,
-            tls,
+            own,
         }))
     }
 
@@ -69,8 +77,10 @@ impl Peers {
         {
             return Ok(channel.clone());
         }
-        let channel = connect(&instance.addr, self.0.tls.as_ref())
+        let Own { tls, token } = &self.0.own;
+        let channel = connect(&instance.addr, tls.as_ref())
             .map_err(|error| CallError::address(instance, &error))?;
+        let channel = Channel::new(channel, token.clone());
         let entry = (instance.addr.clone(), channel.clone());
         channels.insert(instance.id.clone(), entry);
         self.count(&channels);

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use phlare_credentials::ClientTls;
 use phlare_distributor::{
     Distributor, Ingest, RemoteIngesters, ReplicaDependencies, ReplicaMetrics, Replicas,
 };
 use phlare_ingester::{Announcer, AnnouncerMetrics, IngestService};
-use phlare_peer::Peers;
+use phlare_peer::{Own, Peers};
 use phlare_querier::{Fleet, LocalStore, Querier, RingStores};
 use phlare_ring::{Membership, RingKind};
 use phlare_server::{Inbound, Offload, Registry, Rpc};
@@ -34,11 +33,10 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Over TLS, if there is some.
-    pub(crate) fn new(tls: Option<&ClientTls>, registry: &mut Registry) -> Self {
+    pub(crate) fn new(own: &Own, registry: &mut Registry) -> Self {
         let mut to = |peer| {
             let metrics = phlare_peer::Metrics::register(registry, peer);
-            Peers::new(metrics, tls.cloned())
+            Peers::new(metrics, own.clone())
         };
         Self {
             ingesters: to("ingester"),

@@ -29,6 +29,9 @@ pub(crate) struct Config {
         default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
     pub(crate) multitenancy_enabled: bool,
 
+    #[command(flatten)]
+    pub(crate) auth: Auth,
+
     /// Prints where the server listens and how to begin.
     #[arg(long = "config.show_banner", value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
@@ -46,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) memberlist: phlare_ring::GossipConfig,
 
     #[command(flatten)]
-    pub(crate) peer: phlare_credentials::ClientTlsConfig,
+    pub(crate) peer: phlare_credentials::PeerConfig,
 
     #[command(flatten)]
     pub(crate) distributor: phlare_distributor::Config,
@@ -91,6 +94,22 @@ pub(crate) struct Config {
     pub(crate) self_profiling: SelfProfiling,
 }
 
+/// Who may ask; YAML section `auth`, flags `-auth.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[group(skip)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// File with logins, in YAML: tokens, users and certificates, and what each may do. Without it, all may do everything.
+    /// Read again when it changes.
+    #[arg(id = "auth_file", long = "auth.file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Shows /metrics to who has no login, too.
+    #[arg(long = "auth.metrics-open", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
+    pub(crate) metrics_open: bool,
+}
+
 /// The process profiles itself; YAML section `self_profiling`, flags `-self-profiling.*`.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[group(skip)]
@@ -109,6 +128,14 @@ pub(crate) struct SelfProfiling {
     #[arg(long = "self-profiling.tenant-id", value_name = "TENANT")]
     pub(crate) tenant_id: String,
 
+    /// File with the token that is sent with them; empty is that of -peer.token-file if this server gets them.
+    #[arg(
+        id = "self_profiling_token_file",
+        long = "self-profiling.token-file",
+        value_name = "FILE"
+    )]
+    pub(crate) token_file: PathBuf,
+
     /// What one profile covers.
     #[arg(long = "self-profiling.interval", value_name = "DURATION", value_parser = duration::parse)]
     #[serde(with = "duration")]
@@ -120,11 +147,12 @@ impl Default for Config {
         Self {
             target: vec!["all".to_owned()],
             multitenancy_enabled: false,
+            auth: Auth::default(),
             show_banner: true,
             shutdown_delay: Duration::ZERO,
             server: phlare_server::Config::default(),
             memberlist: phlare_ring::GossipConfig::default(),
-            peer: phlare_credentials::ClientTlsConfig::default(),
+            peer: phlare_credentials::PeerConfig::default(),
             distributor: phlare_distributor::Config::default(),
             ingester: phlare_ingester::Config::default(),
             pyroscopedb: phlare_phlaredb::Config::default(),
@@ -149,6 +177,7 @@ impl Default for SelfProfiling {
             disable_push: true,
             url: String::new(),
             tenant_id: String::new(),
+            token_file: PathBuf::new(),
             interval: Duration::from_secs(15),
         }
     }

@@ -198,7 +198,7 @@ impl System {
         let rings = Rings::begin(config, &targets, Arc::clone(&clock), port, told);
         let rings = Box::pin(rings).await?;
         let ingesters = rings.membership.subscribe(RingKind::Ingester);
-        let peers = several.then(|| Connections::new(credentials.client.as_ref(), &mut registry));
+        let peers = several.then(|| Connections::new(&credentials.own, &mut registry));
         let telling = peers.as_ref().filter(|_| targets.has(Target::Ingester));
         let announcer =
             telling.map(|peers| peers.announcer(config, &rings.membership, &mut registry));
@@ -255,6 +255,7 @@ impl System {
         let health = common.shared.health;
         let parts = Parts {
             tenants: tenants(config),
+            guard: credentials.guard.clone(),
             metrics,
             registry,
             health: health.clone(),
@@ -293,7 +294,8 @@ impl System {
             url,
             tenant: settings.tenant()?,
             interval: settings.interval,
-            tls: self.credentials.client.clone(),
+            tls: self.credentials.own.tls.clone(),
+            token: self.credentials.pushing.clone(),
             target: config.target.join(","),
         })
     }

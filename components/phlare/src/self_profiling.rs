@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phlare_credentials::ClientTls;
+use phlare_credentials::{ClientTls, TokenFile};
 use phlare_model::TenantId;
 use phlare_proto::push::v1::{PushRequest, RawProfileSeries, RawSample};
 use phlare_proto::types::v1::LabelPair;
@@ -24,6 +24,8 @@ pub(crate) struct SelfProfiling {
     pub(crate) interval: Duration,
     /// Whom to believe; otherwise those whom the system does.
     pub(crate) tls: Option<ClientTls>,
+    /// Sent with each profile.
+    pub(crate) token: Option<TokenFile>,
     pub(crate) target: String,
 }
 
@@ -87,7 +89,7 @@ impl SelfProfiling {
             }],
             annotations: Vec::new(),
         };
-        let response = self
+        let mut request = self
             .client(plain)?
             .post(format!(
                 "{}/push.v1.PusherService/Push",
@@ -101,9 +103,11 @@ impl SelfProfiling {
                     series: vec![series],
                 }
                 .encode_to_vec(),
-            )
-            .send()
-            .await?;
+            );
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.current());
+        }
+        let response = request.send().await?;
         let status = response.status();
         anyhow::ensure!(
             status.is_success(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use phlare_credentials::{ClientTls, ClientTlsConfig, Figures};
+use phlare_credentials::{ClientTls, Figures, PeerConfig};
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
@@ -76,17 +76,18 @@ impl ClientError {
 /// A client that believes those whom the arguments name.
 fn tls(args: &TlsArgs) -> anyhow::Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder();
-    let config = ClientTlsConfig {
+    let config = PeerConfig {
         tls_enabled: true,
         tls_cert_path: args.tls_cert_path.clone().unwrap_or_default(),
         tls_key_path: args.tls_key_path.clone().unwrap_or_default(),
         tls_ca_path: args.tls_ca_path.clone().unwrap_or_default(),
         tls_server_name: args.tls_server_name.clone().unwrap_or_default(),
         tls_insecure_skip_verify: args.tls_insecure_skip_verify,
+        ..PeerConfig::default()
     };
-    let only_enabled = ClientTlsConfig {
+    let only_enabled = PeerConfig {
         tls_enabled: true,
-        ..ClientTlsConfig::default()
+        ..PeerConfig::default()
     };
     if config == only_enabled {
         return Ok(builder);

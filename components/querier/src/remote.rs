@@ -8,13 +8,12 @@ use futures_util::FutureExt;
 use phlare_model::labels::Labels;
 use phlare_model::query::{AnalyzeQuery, MetadataQuery, ProfileStats};
 use phlare_model::{MergeQuery, SeriesQuery, TenantId, TimeRange};
-use phlare_peer::{Peers, queries};
+use phlare_peer::{Channel, Peers, queries};
 use phlare_phlaredb::{AnalysisPart, Counted, FoundKeys, PprofParts, SeriesPart};
 use phlare_proto::phlare::store::v1 as proto;
 use phlare_proto::phlare::store::v1::store_service_client::StoreServiceClient;
 use phlare_ring::{Instance, InstanceId};
 use phlare_server::Status;
-use tonic::transport::Channel;
 use tonic::{Request, Response};
 
 use crate::config::Config;

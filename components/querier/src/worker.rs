@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phlare_model::{Clock, TenantId};
-use phlare_peer::{CallError, Peers, call, leaving_schedulers, used_schedulers};
+use phlare_peer::{CallError, Channel, Peers, call, leaving_schedulers, used_schedulers};
 use phlare_proto::phlare::query::v1 as proto;
 use phlare_proto::phlare::query::v1::scheduler_service_client::SchedulerServiceClient;
 use phlare_ring::{Instance, InstanceId, Ring};
@@ -18,7 +18,6 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use tracing::{debug, info};
 
 use crate::config::WorkerConfig;

@@ -70,6 +70,12 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LoginLabels {
+    method: &'static str,
+    outcome: &'static str,
+}
+
 /// The metrics of one pool of threads.
 #[derive(Clone, Debug)]
 pub(crate) struct OffloadMetrics {
@@ -90,6 +96,7 @@ pub struct Metrics {
     pub(crate) inflight_bytes: Gauge,
     pub(crate) inflight_bytes_refused: Counter,
     handshakes_failed: Family<ReasonLabels, Counter>,
+    logins: Family<LoginLabels, Counter>,
     offload_waiting: Family<PoolLabels, Gauge>,
     offload_running: Family<PoolLabels, Gauge>,
     offload_refused: Family<PoolLabels, Counter>,
@@ -118,6 +125,7 @@ impl Metrics {
             inflight_bytes: Gauge::default(),
             inflight_bytes_refused: Counter::default(),
             handshakes_failed: Family::default(),
+            logins: Family::default(),
             offload_waiting: Family::default(),
             offload_running: Family::default(),
             offload_refused: Family::default(),
@@ -159,6 +167,11 @@ impl Metrics {
             "Connections that were closed because their TLS handshake failed",
             m.handshakes_failed,
         );
+        registry.register(
+            "phlare_server_logins",
+            "Requests that need a login: how it was given, and whether it was known and sufficient",
+            m.logins,
+        );
         let help = "Pieces of CPU work that wait for a thread; limit: -server.cpu-queue";
         registry.register("phlare_server_offload_waiting", help, m.offload_waiting);
         registry.register(
@@ -175,6 +188,11 @@ impl Metrics {
     pub(crate) fn handshake_failed(&self, reason: &'static str) {
         let labels = ReasonLabels { reason };
         self.handshakes_failed.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn login(&self, method: &'static str, outcome: &'static str) {
+        let labels = LoginLabels { method, outcome };
+        self.logins.get_or_create(&labels).inc();
     }
 
     /// The metrics of the pool `name`.

@@ -31,6 +31,7 @@ use crate::config::{Config, unless_zero};
 use crate::health::Health;
 use crate::http::{compress, http_error, not_found, text};
 use crate::inbound::Inbound;
+use crate::login::{self, Door, Guard};
 use crate::metrics::{self, Metrics, Registry};
 use crate::offload::Offload;
 use crate::rpc::{MethodOptions, Peer, Rpc, gate};
@@ -49,6 +50,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 pub struct Parts {
     /// Whether requests say whose they are.
     pub tenants: TenantMode,
+    /// Who may ask.
+    pub guard: Guard,
     /// The server's metrics, registered in `registry`.
     pub metrics: Metrics,
     /// All metrics of the process.
@@ -86,6 +89,7 @@ impl Server {
     pub fn new(config: Config, parts: Parts) -> Self {
         let Parts {
             tenants,
+            guard,
             metrics,
             registry,
             health,
@@ -120,11 +124,13 @@ impl Server {
             tenants,
             log_all: config.log_request_at_info_level_enabled,
         };
+        let door = Door::new(guard, tenants, offload.clone(), metrics.clone());
         let router = timed
             .merge(slow_routes)
             .merge(gate::routes(&config, gate_parts))
             .fallback(async || not_found())
             .layer(from_fn_with_state(offload, compress::layer))
+            .layer(from_fn_with_state(door, login::layer))
             .layer(from_fn_with_state(access, access::layer));
         Self {
             config,

@@ -34,10 +34,10 @@ const PLAIN_HTTP: &str = "HTTP/1.0 400 Bad Request\r\n\
     Connection: close\r\n\r\n\
     Client sent an HTTP request to an HTTPS server.\n";
 
-/// DNS names of the certificate that the client presented, which was checked; an extension of every request. Empty if it
+/// DNS names of the certificate that the client presented, which was checked; an extension of every request. `None` if it
 /// presented none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientNames(pub Arc<[String]>);
+pub struct ClientNames(pub Option<Arc<[String]>>);
 
 /// A connection after its handshake.
 pub(crate) struct Secured {
@@ -134,12 +134,12 @@ impl Handshakes {
         };
         let (_, session) = stream.get_ref();
         let is_http2 = session.alpn_protocol() == Some(b"h2");
-        let certificates = session.peer_certificates().unwrap_or_default();
-        let names = certificates.first().map(dns_names).unwrap_or_default();
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let names = certificate.map(|certificate| dns_names(certificate).into());
         Ok(Some(Secured {
             stream: BufReader::with_capacity(FIRST_BYTES, stream),
             is_http2,
-            names: ClientNames(names.into()),
+            names: ClientNames(names),
         }))
     }
 

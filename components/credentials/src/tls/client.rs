@@ -22,7 +22,7 @@ use crate::watch::{Reload, Source, Watched};
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 #[group(skip)]
 #[serde(default, deny_unknown_fields)]
-pub struct ClientTlsConfig {
+pub struct PeerConfig {
     /// Calls other processes over TLS; all of them serve it then.
     #[arg(long = "peer.tls-enabled", value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
@@ -48,9 +48,13 @@ pub struct ClientTlsConfig {
     #[arg(long = "peer.tls-insecure-skip-verify", value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", action = ArgAction::Set, value_parser = go_bool)]
     pub tls_insecure_skip_verify: bool,
+
+    /// File with the token that this process sends to others; its login there needs the right `internal`.
+    #[arg(id = "peer_token_file", long = "peer.token-file", value_name = "FILE")]
+    pub token_file: PathBuf,
 }
 
-impl ClientTlsConfig {
+impl PeerConfig {
     /// Whether the settings fit together.
     ///
     /// # Errors
@@ -98,7 +102,7 @@ impl ClientTlsConfig {
 }
 
 #[derive(Debug)]
-struct Files(ClientTlsConfig);
+struct Files(PeerConfig);
 
 impl Files {
     fn has_pair(&self) -> bool {
@@ -164,7 +168,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// A file that is not there, or not what it should be.
-    pub fn open(config: &ClientTlsConfig, figures: &Figures) -> Result<Option<Self>, Error> {
+    pub fn open(config: &PeerConfig, figures: &Figures) -> Result<Option<Self>, Error> {
         if !config.tls_enabled {
             return Ok(None);
         }

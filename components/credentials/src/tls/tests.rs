@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, ServerConnection};
 use tempfile::TempDir;
 
-use super::client::{ClientTls, ClientTlsConfig};
+use super::client::{ClientTls, PeerConfig};
 use super::server::{ClientAuth, ServerTls, ServerTlsConfig};
 
 use crate::{Figures, dns_names};
@@ -86,14 +86,14 @@ impl Files {
         ServerTls::open(&config, &self.figures).unwrap().unwrap()
     }
 
-    fn client_config(&self) -> ClientTlsConfig {
-        ClientTlsConfig {
+    fn client_config(&self) -> PeerConfig {
+        PeerConfig {
             tls_enabled: true,
             tls_cert_path: self.path("client.crt"),
             tls_key_path: self.path("client.key"),
             tls_ca_path: self.path("ca.crt"),
             tls_server_name: "phlare.test".to_owned(),
-            ..ClientTlsConfig::default()
+            ..PeerConfig::default()
         }
     }
 
@@ -377,40 +377,40 @@ fn settings_that_lack_something_say_what() {
         "{error}"
     );
 
-    let check = |config: ClientTlsConfig, text: &str| {
+    let check = |config: PeerConfig, text: &str| {
         let error = config.validate().unwrap_err().to_string();
         assert!(error.contains(text), "{error}");
     };
-    let ok = || ClientTlsConfig {
+    let ok = || PeerConfig {
         tls_enabled: true,
         tls_ca_path: "a".into(),
-        ..ClientTlsConfig::default()
+        ..PeerConfig::default()
     };
     ok().validate().unwrap();
-    ClientTlsConfig::default().validate().unwrap();
+    PeerConfig::default().validate().unwrap();
     check(
-        ClientTlsConfig {
+        PeerConfig {
             tls_enabled: false,
             ..ok()
         },
         "-peer.tls-enabled",
     );
     check(
-        ClientTlsConfig {
+        PeerConfig {
             tls_ca_path: "".into(),
             ..ok()
         },
         "-peer.tls-ca-path",
     );
     check(
-        ClientTlsConfig {
+        PeerConfig {
             tls_key_path: "k".into(),
             ..ok()
         },
         "-peer.tls-cert-path",
     );
     check(
-        ClientTlsConfig {
+        PeerConfig {
             tls_server_name: "no name".into(),
             ..ok()
         },

@@ -224,6 +224,7 @@ impl Node {
             rpc,
             routes: Router::new(),
             slow_routes: Router::new(),
+            guard: phlare_server::Guard::default(),
         };
         let listener = bind(&config).await.unwrap();
         let address = listener.local_addr().unwrap();

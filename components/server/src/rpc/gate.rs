@@ -125,7 +125,7 @@ async fn serve_foreign(gate: State<Arc<Gate>>, plain: Router, request: Request) 
 }
 
 /// Whether no plain HTTP has this content type. `application/json` may be both.
-fn is_rpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_rpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
     content_type == b"application/proto"
@@ -252,7 +252,7 @@ fn into_body(body: ConnectRpcBody) -> Body {
     }
 }
 
-fn refuse(status: Status, parts: &http::request::Parts) -> Response {
+pub(crate) fn refuse(status: Status, parts: &http::request::Parts) -> Response {
     if let Some(outcome) = parts.extensions.get::<Outcome>() {
         outcome.failed(&status);
     }
@@ -312,7 +312,7 @@ fn check_timeout(headers: &HeaderMap, framing: Framing) -> Result<(), Status> {
 }
 
 /// Takes a small body off the connection; a large one costs the connection.
-async fn drain(mut body: Body) {
+pub(crate) async fn drain(mut body: Body) {
     let read = async {
         let mut left = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

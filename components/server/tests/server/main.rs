@@ -6,6 +6,7 @@
 )]
 
 mod lifecycle;
+mod logins;
 mod protocols;
 mod support;
 mod tls;

@@ -11,8 +11,8 @@ use phlare_credentials::ServerTls;
 use phlare_model::ErrorKind;
 use phlare_proto::types::v1::{LabelNamesRequest, LabelNamesResponse};
 use phlare_server::{
-    BodyLimit, Config, Context, Health, Inbound, MethodOptions, Metrics, Offload, Parts, Registry,
-    Rpc, Server, Status, Tenant, TenantMode, bind,
+    BodyLimit, Config, Context, Guard, Health, Inbound, MethodOptions, Metrics, Offload, Parts,
+    Registry, Rpc, Server, Status, Tenant, TenantMode, bind,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -164,15 +164,24 @@ impl TestServer {
     }
 
     pub(crate) async fn with(tenants: TenantMode, config: Config) -> Self {
-        Self::begin(tenants, config, None).await
+        Self::begin(tenants, config, Guard::default(), None).await
     }
 
     /// Over TLS. Its own client does not know whom to believe.
-    pub(crate) async fn secured(tls: ServerTls) -> Self {
-        Self::begin(TenantMode::Single, Config::default(), Some(tls)).await
+    pub(crate) async fn secured(tls: ServerTls, guard: Guard) -> Self {
+        Self::begin(TenantMode::Single, Config::default(), guard, Some(tls)).await
     }
 
-    async fn begin(tenants: TenantMode, config: Config, tls: Option<ServerTls>) -> Self {
+    pub(crate) async fn guarded(tenants: TenantMode, guard: Guard) -> Self {
+        Self::begin(tenants, Config::default(), guard, None).await
+    }
+
+    async fn begin(
+        tenants: TenantMode,
+        config: Config,
+        guard: Guard,
+        tls: Option<ServerTls>,
+    ) -> Self {
         let config = Config {
             http_listen_address: "127.0.0.1".into(),
             http_listen_port: 0,
@@ -186,6 +195,7 @@ impl TestServer {
         let health = Health::new();
         let parts = Parts {
             tenants,
+            guard,
             inbound: Inbound::new(&config, offload.clone(), &metrics),
             metrics,
             registry,

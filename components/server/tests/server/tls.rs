@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use phlare_credentials::{ClientAuth, Figures, ServerTls, ServerTlsConfig};
+use phlare_server::Guard;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
 };
@@ -77,7 +78,7 @@ impl Authority {
     }
 
     async fn server(&self) -> TestServer {
-        let mut server = TestServer::secured(self.tls(ClientAuth::None)).await;
+        let mut server = TestServer::secured(self.tls(ClientAuth::None), Guard::default()).await;
         server.client = self.client(None);
         server
     }
@@ -186,7 +187,7 @@ async fn a_certificate_that_has_expired_is_not_believed() {
 async fn certificates_of_clients_are_checked() {
     let authority = Authority::new();
     let ask = async |auth, own| {
-        let server = TestServer::secured(authority.tls(auth)).await;
+        let server = TestServer::secured(authority.tls(auth), Guard::default()).await;
         let client = authority.client(own);
         let asked = client.get(server.url("/livez")).send().await;
         asked.map(|response| response.status().as_u16())
@@ -202,11 +203,34 @@ async fn certificates_of_clients_are_checked() {
     ask(ClientAuth::Required, None).await.unwrap_err();
 }
 
+/// Probes have no certificate.
+#[tokio::test]
+async fn without_a_certificate_only_probes_are_answered() {
+    let authority = Authority::new();
+    let guard = Guard {
+        certificate_needed: true,
+        ..Guard::default()
+    };
+    let server = TestServer::secured(authority.tls(ClientAuth::IfGiven), guard).await;
+    let ask = async |client: &reqwest::Client, path| {
+        let asked = client.get(server.url(path)).send().await;
+        asked.unwrap().status().as_u16()
+    };
+    let nobody = authority.client(None);
+    assert_eq!(ask(&nobody, "/ready").await, 200);
+    assert_eq!(ask(&nobody, "/livez").await, 200);
+    assert_eq!(ask(&nobody, "/metrics").await, 401);
+    assert_eq!(ask(&nobody, "/whoami").await, 401);
+    let known = authority.client(Some(authority.signed(2100)));
+    assert_eq!(ask(&known, "/metrics").await, 200);
+    assert_eq!(ask(&known, "/whoami").await, 200);
+}
+
 #[tokio::test]
 async fn a_connection_outlives_its_certificate() {
     let authority = Authority::new();
     let tls = authority.tls(ClientAuth::None);
-    let server = TestServer::secured(tls.clone()).await;
+    let server = TestServer::secured(tls.clone(), Guard::default()).await;
     let old = authority.client(None);
     let ask = async |client: &reqwest::Client| {
         let asked = client.get(server.url("/livez")).send().await;

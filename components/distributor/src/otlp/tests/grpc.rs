@@ -39,6 +39,7 @@ async fn serve(bench: &Bench) -> Wire {
         rpc,
         routes: bench.distributor.routes(),
         slow_routes: Router::new(),
+        guard: phlare_server::Guard::default(),
     };
     let listener = bind(&config).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
