@@ -81,6 +81,14 @@ impl Client {
         })
     }
 
+    /// A client of a server that is reached through an HTTP proxy.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be made.
+    pub fn through(proxy: &str, url: &str) -> anyhow::Result<Self> {
+        Self::with(url, builder().proxy(reqwest::Proxy::all(proxy)?))
+    }
+
     /// The same with a bearer token.
     #[must_use]
     pub fn token(&self, token: &str) -> Self {

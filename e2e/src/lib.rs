@@ -8,6 +8,7 @@ pub mod client;
 pub mod collector;
 pub mod flame;
 pub mod fleet;
+pub mod kubernetes;
 pub mod netns;
 pub mod pprof;
 mod process;

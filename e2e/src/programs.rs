@@ -27,6 +27,14 @@ pub fn phlarectl() -> anyhow::Result<PathBuf> {
     program("phlarectl")
 }
 
+/// The operator.
+///
+/// # Errors
+/// If it cannot be built.
+pub fn operator() -> anyhow::Result<PathBuf> {
+    program("phlare-operator")
+}
+
 /// The root of the workspace.
 #[must_use]
 pub fn workspace() -> &'static Path {

@@ -90,8 +90,11 @@ const LADDER: &[(&str, &[&str])] = &[
             "proto",
         ],
     ),
+    // The operator knows the components by their flags and pages only.
+    ("operator/api", &[]),
+    ("operator", &["operator-api"]),
     // What speaks to the system from outside knows its wire and nothing else.
-    ("e2e", &["proto"]),
+    ("e2e", &["operator-api", "proto"]),
     ("e2e/load", &["proto"]),
 ];
 

@@ -1,0 +1,64 @@
+//! Images of the programs, made from the files that cargo built: without a registry, and without Docker.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::programs;
+
+/// Makes the images that manifests name: of the components and of the operator.
+///
+/// # Errors
+/// A program is not built, or the image can't be written.
+pub fn images(directory: &Path, controlplane: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(directory)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let of = [
+        ("phlare", programs::phlare()?),
+        ("phlare-operator", programs::operator()?),
+    ];
+    let mut images = Vec::new();
+    for (name, program) in of {
+        let program = stripped(&program, &directory.join(name))?;
+        let tar = directory.join(format!("{name}.tar"));
+        let made = Command::new(controlplane)
+            .arg("image")
+            .arg(&tar)
+            .arg(format!("phlare/{name}:{version}"))
+            .arg(program)
+            .output()
+            .context("start controlplane")?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        ensure!(made.status.success(), "image of {name}: {said}");
+        images.push(tar);
+    }
+    Ok(images)
+}
+
+/// The program without what only debuggers read: each node unpacks a copy, and that is most of it.
+fn stripped(program: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o").arg(to).arg(program);
+    let done = strip.output().context("start strip, of the binutils")?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "strip {}: {said}", program.display());
+    Ok(to.to_owned())
+}
+
+/// Whether this machine can run nodes with containers: as root, with what they need.
+#[must_use]
+pub fn real_nodes_allowed() -> bool {
+    let has = |program: &str| {
+        let found = Command::new("sh")
+            .args(["-c", &format!("command -v {program}")])
+            .output();
+        found.is_ok_and(|found| found.status.success())
+    };
+    let plugins = Path::new("/usr/lib/cni").is_dir();
+    rustix::process::geteuid().is_root()
+        && plugins
+        && ["containerd", "runc", "ip", "nft"]
+            .iter()
+            .all(|program| has(program))
+}

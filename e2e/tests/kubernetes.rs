@@ -1,0 +1,12 @@
+//! The operator on a Kubernetes whose nodes are records: what it makes, what it keeps, what it leaves alone, and what it
+//! says. Pods are ready at once unless something is wrong with them; no profile flows here.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+#[path = "kubernetes/bench.rs"]
+mod bench;
+#[path = "kubernetes/definition.rs"]
+mod definition;
+#[path = "kubernetes/keeping.rs"]
+mod keeping;
+#[path = "kubernetes/rollout.rs"]
+mod rollout;

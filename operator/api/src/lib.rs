@@ -1,0 +1,28 @@
+//! `PhlareCluster`: the custom resource that the operator reconciles.
+//!
+//! Types, defaults and rules only: what a manifest may say. Nothing here knows what is made of it, and nothing asks a
+//! Kubernetes. The definition in `crds/` is generated from these types: [`definition`].
+
+mod cluster;
+mod component;
+mod definition;
+mod limits;
+mod opaque;
+mod status;
+mod storage;
+
+pub use cluster::{
+    Config, Image, LocalReference, Mode, NetworkPolicy, NetworkPolicyMode, PhlareCluster,
+    PhlareClusterSpec, PullPolicy, Retention, ServiceAccount, Tenancy, ZoneAwareness,
+};
+pub use component::{
+    Amount, Component, Components, EnvVar, Pod, PodDisruptionBudget, Querier, Resources,
+    RetentionPolicy, Stateful, Toleration, Volume, VolumePolicy,
+};
+pub use definition::{definition, json};
+pub use limits::{Limits, TenantLimits};
+pub use opaque::Opaque;
+pub use status::{ComponentStatus, Endpoints, PhlareClusterStatus, Release, condition};
+pub use storage::{
+    Authentication, Azure, Gcs, S3, ServerSideEncryption, Storage, StorageType, Swift,
+};

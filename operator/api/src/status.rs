@@ -1,0 +1,119 @@
+//! What the operator says about a Phlare.
+
+#![expect(
+    unreachable_pub,
+    reason = "the derive makes a second type of each, which nobody reaches"
+)]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator says about a Phlare.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PhlareClusterStatus {
+    /// Generation of the resource that all of this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Version that all pods run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub version: Option<String>,
+
+    /// Pods that are ready, of those that there should be: `3/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub pods: Option<String>,
+
+    /// Where profiles and queries go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+
+    /// Queriers that there are; autoscalers read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub querier_replicas: Option<i32>,
+
+    /// Labels of the queriers; autoscalers read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub querier_selector: Option<String>,
+
+    /// Each Deployment and StatefulSet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub components: Vec<ComponentStatus>,
+
+    /// What pods run: see `kubectl get controllerrevisions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+
+    /// What holds. `Ready` is the one to wait for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where profiles and queries go.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+pub struct Endpoints {
+    /// For those who send profiles.
+    #[schemars(length(max = 512))]
+    pub push: String,
+    /// For Grafana's data source.
+    #[schemars(length(max = 512))]
+    pub query: String,
+}
+
+/// One Deployment or StatefulSet.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// Its name.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// What its pods run.
+    #[schemars(length(max = 32))]
+    pub component: String,
+    /// Its zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub zone: Option<String>,
+    /// Pods that there should be.
+    pub desired: i32,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Pods that are as they should be.
+    pub updated: i32,
+    /// What its pods are made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub release: Option<String>,
+}
+
+/// What pods are made from, by the hash of it.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+pub struct Release {
+    /// What all pods ran when all were last as they should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub current: Option<String>,
+    /// What all pods should run.
+    #[schemars(length(max = 16))]
+    pub target: String,
+}
+
+/// Types of conditions.
+pub mod condition {
+    /// True: the resource can be carried out as it is written.
+    pub const ACCEPTED: &str = "Accepted";
+    /// True: everything that should run is there and ready. `kubectl wait --for=condition=Ready` waits for it.
+    pub const READY: &str = "Ready";
+    /// True while the operator changes something; absent otherwise.
+    pub const RECONCILING: &str = "Reconciling";
+    /// True if nothing goes on without help; absent otherwise.
+    pub const STALLED: &str = "Stalled";
+    /// True: every pod runs what the resource says.
+    pub const UP_TO_DATE: &str = "UpToDate";
+}

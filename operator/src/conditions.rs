@@ -1,0 +1,179 @@
+//! Conditions: what people and tools read. Messages say what is wrong and what to do, and don't change while nothing does.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use phlare_operator_api::condition::{ACCEPTED, READY, RECONCILING, STALLED, UP_TO_DATE};
+
+/// What the conditions are made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Generation of the resource.
+    pub generation: Option<i64>,
+    /// Why the resource can't be carried out: a reason and a message.
+    pub refused: Option<(&'static str, String)>,
+    /// Whether the operator keeps its hands off.
+    pub paused: bool,
+    /// What is going on, if something is: a reason and a message.
+    pub progress: Option<(&'static str, String)>,
+    /// What does not go on without help: a reason and a message.
+    pub stuck: Option<(&'static str, String)>,
+    /// Workloads of which pods are not ready.
+    pub unready: Vec<String>,
+    /// Whether every pod runs what the resource says.
+    pub up_to_date: bool,
+}
+
+/// The conditions. Those that hold already keep the time since when they do.
+#[must_use]
+pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Condition> {
+    let mut all = Vec::new();
+    let mut say = |kind: &str, status: bool, reason: &str, message: String| {
+        let status = if status { "True" } else { "False" };
+        let same = before
+            .iter()
+            .find(|old| old.type_ == kind && old.status == status);
+        all.push(Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: shortened(message),
+            observed_generation: facts.generation,
+            last_transition_time: same.map_or(Time(now), |old| old.last_transition_time.clone()),
+        });
+    };
+    match &facts.refused {
+        None => say(
+            ACCEPTED,
+            true,
+            "Valid",
+            "the resource can be carried out".to_owned(),
+        ),
+        Some((reason, message)) => say(ACCEPTED, false, reason, message.clone()),
+    }
+    let (ready, reason, message) = readiness(facts);
+    say(READY, ready, reason, message);
+    if let Some((reason, message)) = &facts.progress
+        && !facts.paused
+    {
+        say(RECONCILING, true, reason, message.clone());
+    }
+    if let Some((reason, message)) = &facts.stuck {
+        say(STALLED, true, reason, message.clone());
+    }
+    match facts.up_to_date {
+        true => say(
+            UP_TO_DATE,
+            true,
+            "RunningDesiredRelease",
+            "every pod runs what the resource says".to_owned(),
+        ),
+        false => say(
+            UP_TO_DATE,
+            false,
+            "RolloutPending",
+            "some pods don't run what the resource says yet".to_owned(),
+        ),
+    }
+    all
+}
+
+fn readiness(facts: &Facts) -> (bool, &'static str, String) {
+    if let Some((_, message)) = &facts.refused {
+        return (false, "NotAccepted", message.clone());
+    }
+    if !facts.unready.is_empty() {
+        let names = facts.unready.join(", ");
+        let message = format!("pods are not ready: {names}");
+        return (false, "ComponentsNotReady", message);
+    }
+    let reason = if facts.paused {
+        "Paused"
+    } else {
+        "AllComponentsReady"
+    };
+    let message = match facts.paused {
+        true => "all pods are ready; spec.paused is set, so nothing is changed",
+        false => "all pods are ready",
+    };
+    (true, reason, message.to_owned())
+}
+
+/// Conditions have room for 32 768 characters; nobody reads so many.
+fn shortened(mut message: String) -> String {
+    const MOST: usize = 1_000;
+    if message.len() > MOST {
+        let cut = (0..=MOST).rev().find(|&at| message.is_char_boundary(at));
+        message.truncate(cut.unwrap_or_default());
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn one<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+        conditions.iter().find(|condition| condition.type_ == kind)
+    }
+
+    fn well() -> Facts {
+        Facts {
+            generation: Some(3),
+            up_to_date: true,
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn all_well_is_ready_and_nothing_else() {
+        let all = conditions(&well(), &[], at(5));
+        assert_eq!(one(&all, READY).unwrap().status, "True");
+        assert_eq!(one(&all, RECONCILING), None);
+        assert_eq!(one(&all, STALLED), None);
+        assert!(
+            all.iter()
+                .all(|condition| condition.observed_generation == Some(3))
+        );
+    }
+
+    #[test]
+    fn the_time_of_a_condition_moves_when_it_turns() {
+        let before = conditions(&well(), &[], at(5));
+        let same = conditions(&well(), &before, at(9));
+        assert_eq!(one(&same, READY).unwrap().last_transition_time, Time(at(5)));
+        let mut ill = well();
+        ill.unready = vec!["prod-ingester-a".to_owned()];
+        let turned = conditions(&ill, &same, at(12));
+        let ready = one(&turned, READY).unwrap();
+        assert_eq!(ready.last_transition_time, Time(at(12)));
+        assert_eq!(ready.message, "pods are not ready: prod-ingester-a");
+    }
+
+    #[test]
+    fn what_is_refused_is_not_ready_and_says_why() {
+        let mut facts = well();
+        facts.refused = Some((
+            "StorageSecretMissing",
+            "secret a/b does not exist".to_owned(),
+        ));
+        let all = conditions(&facts, &[], at(0));
+        assert_eq!(one(&all, ACCEPTED).unwrap().reason, "StorageSecretMissing");
+        assert_eq!(
+            one(&all, READY).unwrap().message,
+            "secret a/b does not exist"
+        );
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let mut facts = well();
+        facts.stuck = Some(("ImagePullError", "é".repeat(20_000)));
+        let all = conditions(&facts, &[], at(0));
+        assert!(one(&all, STALLED).unwrap().message.len() < 1_010);
+    }
+}

@@ -1,0 +1,4 @@
+//! Decisions: from what is there and what should be to what is done next. Pure: no clock, no network.
+
+pub mod rollout;
+pub mod scale;

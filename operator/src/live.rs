@@ -1,0 +1,146 @@
+//! What is there: everything that carries the labels of a resource, as the API server has it.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, DynamicObject, ListParams, TypeMeta};
+use kube::core::ApiResource;
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+
+use crate::decide::rollout;
+use crate::desired::{Meta, Object, RELEASE, labels};
+
+/// What is there.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    objects: BTreeMap<(String, String), DynamicObject>,
+    /// All pods, by name.
+    pub pods: Vec<Pod>,
+    /// All claims of volumes, by name.
+    pub claims: Vec<PersistentVolumeClaim>,
+}
+
+/// The kinds that the operator makes.
+#[must_use]
+pub fn kinds() -> Vec<ApiResource> {
+    vec![
+        ApiResource::erase::<ServiceAccount>(&()),
+        ApiResource::erase::<ConfigMap>(&()),
+        ApiResource::erase::<Service>(&()),
+        ApiResource::erase::<NetworkPolicy>(&()),
+        ApiResource::erase::<PodDisruptionBudget>(&()),
+        ApiResource::erase::<Deployment>(&()),
+        ApiResource::erase::<StatefulSet>(&()),
+    ]
+}
+
+impl Live {
+    /// Everything of a resource. One request for each kind, none from a cache: what is decided on is what is there.
+    ///
+    /// # Errors
+    /// The API server does not answer or refuses.
+    pub async fn of(client: &Client, meta: &Meta<'_>) -> Result<Self, kube::Error> {
+        let selector = format!("{}={}", labels::INSTANCE, meta.name);
+        let selector = format!("{selector},{}=phlare", labels::NAME);
+        let everything = ListParams::default().labels(&selector);
+        let namespace = meta.namespace;
+        let lists = kinds().into_iter().map(async |kind| {
+            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
+            let list = api.list(&everything).await?;
+            let named = list.items.into_iter();
+            let named = named.map(|mut object| {
+                // Elements of lists don't say what they are.
+                object.types = Some(TypeMeta {
+                    api_version: kind.api_version.clone(),
+                    kind: kind.kind.clone(),
+                });
+                ((kind.kind.clone(), object.name_any()), object)
+            });
+            Ok::<Vec<_>, kube::Error>(named.collect())
+        });
+        let objects = try_join_all(lists).await?.into_iter().flatten().collect();
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+        let mut pods = pods.list(&everything).await?.items;
+        let mut claims = claims.list(&everything).await?.items;
+        pods.sort_by_key(ResourceExt::name_any);
+        claims.sort_by_key(ResourceExt::name_any);
+        Ok(Self {
+            objects,
+            pods,
+            claims,
+        })
+    }
+
+    /// An object of a kind.
+    #[must_use]
+    pub fn get(&self, kind: &str, name: &str) -> Option<&DynamicObject> {
+        self.objects.get(&(kind.to_owned(), name.to_owned()))
+    }
+
+    /// The object that another one should be.
+    #[must_use]
+    pub fn twin(&self, object: &Object) -> Option<&DynamicObject> {
+        self.get(&object.resource.kind, &object.name)
+    }
+
+    /// All objects, by kind and name.
+    pub fn objects(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.objects.values()
+    }
+
+    /// The pods of a workload.
+    pub fn pods_of<'a>(&'a self, workload: &'a str) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().filter(move |pod| belongs(pod, workload))
+    }
+}
+
+/// Pods of StatefulSets are named `workload-0`, those of Deployments `workload-hash-hash`.
+fn belongs(pod: &Pod, workload: &str) -> bool {
+    let owner = pod
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true));
+    owner.is_some_and(|owner| match owner.kind.as_str() {
+        "StatefulSet" => owner.name == workload,
+        _ => owner
+            .name
+            .rsplit_once('-')
+            .is_some_and(|(name, _)| name == workload),
+    })
+}
+
+/// The state of a Deployment or a StatefulSet.
+#[must_use]
+pub fn state(object: &DynamicObject) -> rollout::Live {
+    let number = |path: &str| number(&object.data, path);
+    let release = object.annotations().get(RELEASE).cloned();
+    let generation = object.metadata.generation;
+    rollout::Live {
+        release: release.unwrap_or_default(),
+        observed: number("/status/observedGeneration") >= generation,
+        replicas: replicas(object),
+        ready: count(number("/status/readyReplicas")),
+        updated: count(number("/status/updatedReplicas")),
+    }
+}
+
+/// Pods that a workload is told to have.
+#[must_use]
+pub fn replicas(object: &DynamicObject) -> i32 {
+    // The API server's default is 1.
+    count(Some(number(&object.data, "/spec/replicas").unwrap_or(1)))
+}
+
+fn number(value: &Value, path: &str) -> Option<i64> {
+    value.pointer(path).and_then(Value::as_i64)
+}
+
+fn count(number: Option<i64>) -> i32 {
+    i32::try_from(number.unwrap_or_default()).unwrap_or(i32::MAX)
+}

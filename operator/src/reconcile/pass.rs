@@ -1,0 +1,354 @@
+//! The steps of one pass.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject};
+use kube::core::ApiResource;
+use phlare_operator_api::{PhlareCluster, StorageType};
+use serde_json::Value;
+
+use super::status::{self, Said};
+use super::{Error, Pace, volumes};
+use crate::apply::Writer;
+use crate::conditions::Facts;
+use crate::context::Context;
+use crate::credentials::{self, Credentials};
+use crate::decide::rollout::{self, Verdict, View};
+use crate::decide::scale::{self, Scaled, Step};
+use crate::desired::{self, Desired, Inputs, Meta, VERSION, Workload};
+use crate::live::{self, Live};
+use crate::trouble;
+
+/// One pass over one resource.
+pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pace, Error> {
+    if cluster.metadata.deletion_timestamp.is_some() {
+        // Everything is owned by the resource and goes with it.
+        return Ok(Pace::Calm);
+    }
+    let meta = Meta::of(cluster);
+    let mut facts = Facts {
+        generation: cluster.metadata.generation,
+        paused: cluster.spec.paused,
+        ..Facts::default()
+    };
+    if cluster.status.is_none() {
+        status::announce(context, cluster, &facts).await?;
+    }
+    let live = Live::of(&context.client, &meta).await?;
+    let version = version(context, cluster, &live);
+    let desired = match planned(context, cluster, &version).await? {
+        Ok(desired) => desired,
+        Err((reason, message)) => {
+            facts.refused = Some((reason, message));
+            return said(context, cluster, &live, &facts, None, &version).await;
+        }
+    };
+    let pass = Pass {
+        context,
+        meta: &meta,
+        live: &live,
+        desired: &desired,
+        writer: Writer::new(context.client.clone(), meta.namespace),
+    };
+    if !facts.paused {
+        pass.write(&mut facts).await?;
+    }
+    said(context, cluster, &live, &facts, Some(&desired), &version).await
+}
+
+/// The version that pods run: what the resource says, else what they were made with, else the operator's own. An operator
+/// that is upgraded leaves the pods of a resource that names none as they are.
+fn version(context: &Context, cluster: &PhlareCluster, live: &Live) -> String {
+    let pinned = || {
+        let mut workloads = live.objects();
+        workloads.find_map(|object| object.annotations().get(VERSION).cloned())
+    };
+    let asked = cluster.spec.version.clone();
+    asked
+        .or_else(pinned)
+        .unwrap_or_else(|| context.settings.version.clone())
+}
+
+/// What should be there, or why that can't be: a reason and a message.
+async fn planned(
+    context: &Context,
+    cluster: &PhlareCluster,
+    version: &str,
+) -> Result<Result<Desired, (&'static str, String)>, Error> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let storage = &cluster.spec.storage;
+    let secret = match credentials::secret_of(storage) {
+        None => None,
+        Some(name) => {
+            let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+            secrets.get_opt(name).await?
+        }
+    };
+    let credentials = match Credentials::of(storage, &namespace, secret.as_ref()) {
+        Ok(credentials) => credentials,
+        Err(problem) => {
+            let reason = match problem {
+                credentials::Problem::Missing { .. } => "StorageSecretMissing",
+                credentials::Problem::Key { .. } => "StorageSecretInvalid",
+            };
+            return Ok(Err((reason, problem.to_string())));
+        }
+    };
+    let image = &cluster.spec.image;
+    let repository = image
+        .repository
+        .as_deref()
+        .unwrap_or(&context.settings.image);
+    let image = match &image.digest {
+        Some(digest) => format!("{repository}@{digest}"),
+        None => format!("{repository}:{version}"),
+    };
+    let inputs = Inputs {
+        cluster,
+        image,
+        version: version.to_owned(),
+        credentials: &credentials,
+    };
+    let desired = desired::desired(&inputs);
+    Ok(desired.map_err(|error| ("ConfigInvalid", error.to_string())))
+}
+
+async fn said(
+    context: &Context,
+    cluster: &PhlareCluster,
+    live: &Live,
+    facts: &Facts,
+    desired: Option<&Desired>,
+    version: &str,
+) -> Result<Pace, Error> {
+    let mut facts = facts.clone();
+    if facts.stuck.is_none() {
+        let pods = trouble::of_pods(&live.pods);
+        facts.stuck = pods.or_else(|| live.objects().find_map(trouble::of_workload));
+    }
+    let said = Said {
+        live,
+        desired,
+        version,
+        facts,
+    };
+    let busy = said.facts.progress.is_some();
+    status::say(context, cluster, said).await?;
+    Ok(if busy { Pace::Busy } else { Pace::Calm })
+}
+
+struct Pass<'a> {
+    context: &'a Context,
+    meta: &'a Meta<'a>,
+    live: &'a Live,
+    desired: &'a Desired,
+    writer: Writer,
+}
+
+impl Pass<'_> {
+    async fn write(&self, facts: &mut Facts) -> Result<(), Error> {
+        for object in &self.desired.objects {
+            if self.writer.apply(object, self.live.twin(object)).await? {
+                self.context.metrics.wrote(&object.resource.kind);
+            }
+        }
+        let views = views(self.desired, self.live);
+        let mut waiting = None;
+        for (workload, verdict) in self.desired.workloads.iter().zip(rollout::verdicts(&views)) {
+            match verdict {
+                Verdict::Apply => self.workload(workload).await?,
+                Verdict::Wait(reason) => {
+                    let name = &workload.object.name;
+                    waiting.get_or_insert_with(|| format!("{name} {reason}"));
+                }
+            }
+        }
+        let done = rollout::is_done(&views);
+        if let Some(waiting) = waiting {
+            facts.progress = Some(("RollingOut", waiting));
+        } else if !done {
+            let unfinished = views
+                .iter()
+                .filter(|view| !rollout::is_done(std::slice::from_ref(view)));
+            let names: Vec<_> = unfinished.map(|view| view.name.as_str()).collect();
+            let message = format!("waits for the pods of {}", names.join(", "));
+            facts.progress = Some(("Applying", message));
+        }
+        self.scale(facts, !done).await?;
+        volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
+        self.sweep().await
+    }
+
+    async fn workload(&self, workload: &Workload) -> Result<(), Error> {
+        let live = self.live.twin(&workload.object);
+        if self.writer.apply(&workload.object, live).await? {
+            self.context.metrics.wrote(&workload.object.resource.kind);
+        }
+        Ok(())
+    }
+
+    async fn scale(&self, facts: &mut Facts, rolling_out: bool) -> Result<(), Error> {
+        let scaled: Vec<_> = self
+            .desired
+            .workloads
+            .iter()
+            .map(|workload| self.scaled(workload))
+            .collect();
+        let object_store = self.meta.spec.storage.r#type != StorageType::Filesystem;
+        let mut drained = None;
+        for (name, step) in scale::steps(&scaled, rolling_out, object_store) {
+            let mut workloads = self.desired.workloads.iter();
+            let Some(workload) = workloads.find(|workload| workload.object.name == name) else {
+                continue;
+            };
+            match step {
+                Step::Set(replicas) => {
+                    self.writer.scale(&workload.object, replicas).await?;
+                    self.context.metrics.wrote(&workload.object.resource.kind);
+                    facts
+                        .progress
+                        .get_or_insert_with(|| ("Scaling", format!("{name} gets {replicas} pods")));
+                }
+                Step::Drain(left) => {
+                    drained = Some(format!("{name}-{left}"));
+                    self.drain(workload, left, facts).await?;
+                }
+                Step::Hold(hold) => {
+                    let message = format!("{name} {hold}");
+                    match hold {
+                        scale::Hold::NoObjectStore => {
+                            facts.stuck = Some(("ScaleDownRefused", message))
+                        }
+                        _ => facts.progress = Some(("ScalingDown", message)),
+                    }
+                }
+            }
+        }
+        volumes::undo_drains(
+            self.context,
+            &self.writer,
+            self.live,
+            drained.as_deref(),
+            facts,
+        )
+        .await
+    }
+
+    fn scaled(&self, workload: &Workload) -> Scaled {
+        let live = self.live.twin(&workload.object);
+        Scaled {
+            name: workload.object.name.clone(),
+            part: workload.part,
+            wanted: workload.replicas,
+            replicas: live.map(live::replicas),
+            ready: live.map_or(0, |live| live::state(live).ready),
+        }
+    }
+
+    /// One step towards a StatefulSet with one pod less.
+    async fn drain(&self, workload: &Workload, left: i32, facts: &mut Facts) -> Result<(), Error> {
+        let pod = format!("{}-{left}", workload.object.name);
+        facts.progress = Some((
+            "ScalingDown",
+            format!("pod {pod} brings its profiles into the object store before it goes"),
+        ));
+        volumes::mark_drain(&self.writer, self.live, &pod).await?;
+        let address = volumes::address(self.live, &pod);
+        let Some(address) = address else {
+            return Ok(());
+        };
+        match self.context.drain.prepare(&address).await {
+            Ok(preparation) if preparation.prepared && preparation.finished => {
+                self.writer.scale(&workload.object, left).await?;
+                self.context.metrics.wrote(&workload.object.resource.kind);
+            }
+            Ok(preparation) => {
+                if let Some(trouble) = preparation.trouble {
+                    facts.stuck = Some(("DrainFailing", format!("pod {pod} stays: {trouble}")));
+                }
+            }
+            Err(error) => {
+                facts.stuck = Some(("DrainUnreachable", format!("pod {pod} stays: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what the resource does not ask for any more. Workloads are never among it.
+    async fn sweep(&self) -> Result<(), Error> {
+        let wanted: BTreeSet<_> = self
+            .desired
+            .objects
+            .iter()
+            .map(|object| (object.resource.kind.as_str(), object.name.as_str()))
+            .collect();
+        let mounted = mounted(self.live);
+        for kind in live::kinds() {
+            if matches!(kind.kind.as_str(), "Deployment" | "StatefulSet") {
+                continue;
+            }
+            let of_kind = self.live.objects().filter(|object| is_of(object, &kind));
+            for object in of_kind {
+                let name = object.name_any();
+                let in_use =
+                    is_of(object, &ApiResource::erase::<ConfigMap>(&())) && mounted.contains(&name);
+                if !self.owns(object)
+                    || in_use
+                    || wanted.contains(&(kind.kind.as_str(), name.as_str()))
+                {
+                    continue;
+                }
+                self.writer.delete(&kind, object).await?;
+                self.context.metrics.wrote(&kind.kind);
+            }
+        }
+        Ok(())
+    }
+
+    fn owns(&self, object: &DynamicObject) -> bool {
+        let mine = self.meta.owner_uid();
+        object
+            .owner_references()
+            .iter()
+            .any(|owner| owner.uid == mine)
+    }
+}
+
+fn is_of(object: &DynamicObject, kind: &ApiResource) -> bool {
+    object
+        .types
+        .as_ref()
+        .is_none_or(|types| types.kind == kind.kind)
+}
+
+/// ConfigMaps that pods have, or that pods will have when they come back.
+fn mounted(live: &Live) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for pod in &live.pods {
+        let volumes = pod
+            .spec
+            .iter()
+            .flat_map(|spec| spec.volumes.iter().flatten());
+        names.extend(volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.clone())));
+    }
+    for object in live.objects() {
+        let volumes = object.data.pointer("/spec/template/spec/volumes");
+        let volumes = volumes.and_then(Value::as_array).into_iter().flatten();
+        let named = volumes.filter_map(|volume| volume.pointer("/configMap/name")?.as_str());
+        names.extend(named.map(ToOwned::to_owned));
+    }
+    names
+}
+
+/// The workloads as they are and as they should be.
+pub(super) fn views(desired: &Desired, live: &Live) -> Vec<View> {
+    let view = |workload: &Workload| View {
+        name: workload.object.name.clone(),
+        part: workload.part,
+        release: workload.release.clone(),
+        live: live.twin(&workload.object).map(live::state),
+    };
+    desired.workloads.iter().map(view).collect()
+}
