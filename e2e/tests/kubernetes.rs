@@ -8,5 +8,7 @@ mod bench;
 mod definition;
 #[path = "kubernetes/keeping.rs"]
 mod keeping;
+#[path = "kubernetes/packaging.rs"]
+mod packaging;
 #[path = "kubernetes/rollout.rs"]
 mod rollout;
