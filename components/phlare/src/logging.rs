@@ -58,7 +58,9 @@ where
             .map_event_format(OfRequest::json)
             .boxed(),
     };
-    let spans = tracer.map(|tracer| {
+    // A layer that is `None` would be asked about every span, and spans be made that nobody takes.
+    let mut layers = vec![lines.with_filter(filter).boxed()];
+    layers.extend(tracer.map(|tracer| {
         let only_spans = filter_fn(|meta| meta.target() == SPANS);
         OpenTelemetryLayer::new(tracer)
             .with_location(false)
@@ -66,10 +68,9 @@ where
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(only_spans.with_max_level_hint(LevelFilter::INFO))
-    });
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .with(spans)
+            .boxed()
+    }));
+    tracing_subscriber::registry().with(layers)
 }
 
 #[cfg(test)]
