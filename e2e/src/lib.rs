@@ -16,6 +16,7 @@ pub mod programs;
 pub mod runtimes;
 pub mod server;
 pub mod shared;
+pub mod store;
 
 pub use client::{Client, Reply};
 pub use pprof::Pprof;

@@ -3,6 +3,7 @@
 mod bucket;
 mod cache;
 mod counted;
+mod failure;
 mod partition;
 mod unopened;
 

@@ -1,15 +1,22 @@
 //! Pieces of blocks in memory, within a limit of bytes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use parking_lot::Mutex;
 use phlare_block::profiles::{Headers, Profiles};
 use phlare_block::{Error, symdb, tsdb};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::Partition;
+use super::failure::Failure;
+
+/// So many failed reads are known; more are begun anew by whoever waited for them.
+const MAX_FAILURES: usize = 1024;
 
 /// Pieces of all blocks of a process. What was not used for longest goes first when the limit is reached.
 #[derive(Clone)]
@@ -19,6 +26,8 @@ pub struct BlockCache {
 
 struct Shared {
     pieces: Cache<Key, Part, Weigh>,
+    /// Of each piece the last read, if it failed.
+    failures: Mutex<HashMap<Key, Failure>>,
     owners: AtomicU64,
     asked: AtomicU64,
     misses: AtomicU64,
@@ -83,6 +92,7 @@ impl BlockCache {
         Self {
             shared: Arc::new(Shared {
                 pieces: Cache::with_weighter(expected_items, bytes, Weigh),
+                failures: Mutex::default(),
                 owners: AtomicU64::new(0),
                 asked: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
@@ -150,9 +160,20 @@ impl BlockCache {
         self.shared.pieces.insert(key, part);
     }
 
-    /// A piece, read by `read` if it is not here; whoever else wants it waits.
+    /// A piece, read by `read` if it is not here; whoever else wants it waits, and shares what comes of it.
     pub(super) fn get(
         &self,
+        owner: &Owner,
+        piece: Piece,
+        read: impl FnOnce() -> Result<Part, Error>,
+    ) -> Result<Part, Error> {
+        self.get_since(Instant::now(), owner, piece, read)
+    }
+
+    /// As [`Self::get`], for somebody who has waited since `asked`.
+    fn get_since(
+        &self,
+        asked: Instant,
         owner: &Owner,
         piece: Piece,
         read: impl FnOnce() -> Result<Part, Error>,
@@ -163,9 +184,33 @@ impl BlockCache {
         };
         self.shared.asked.fetch_add(1, Ordering::Relaxed);
         self.shared.pieces.get_or_insert_with(&key, || {
+            let failed = self.shared.failures.lock().get(&key).cloned();
+            if let Some(error) = failed.and_then(|failure| failure.since(asked)) {
+                return Err(error);
+            }
             self.shared.misses.fetch_add(1, Ordering::Relaxed);
-            read()
+            let read = read();
+            self.shared.note(key, read.as_ref().err());
+            read
         })
+    }
+}
+
+impl Shared {
+    /// How the last read of a piece ended.
+    fn note(&self, key: Key, error: Option<&Error>) {
+        let mut failures = self.failures.lock();
+        match error.and_then(Failure::of) {
+            Some(failure) => {
+                if failures.len() >= MAX_FAILURES {
+                    failures.clear();
+                }
+                failures.insert(key, failure);
+            }
+            None => {
+                failures.remove(&key);
+            }
+        }
     }
 }
 
@@ -187,5 +232,45 @@ impl fmt::Debug for Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.pieces.retain(|key, _| key.owner != self.id);
+        let mut failures = self.shared.failures.lock();
+        failures.retain(|key, _| key.owner != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waited_for_a_read_that_failed_shares_its_failure() {
+        let cache = BlockCache::new(1 << 20);
+        let owner = cache.owner();
+        let unread = || -> Result<Part, Error> { panic!("it was read anew") };
+        let read = || -> Result<Part, Error> {
+            Err(Error::Read {
+                file: "index.tsdb".to_owned(),
+                source: "the store is silent".into(),
+            })
+        };
+        let before = Instant::now();
+        assert!(cache.get(&owner, Piece::Index, read).is_err());
+        let shared = cache.get_since(before, &owner, Piece::Index, unread).err();
+        let text = phlare_model::chain(&shared.unwrap());
+        assert!(
+            text.contains("index.tsdb") && text.contains("silent"),
+            "{text}"
+        );
+        // Whoever comes later tries, and so does who wants something else.
+        let mut tries = 0;
+        for (asked, piece) in [(Instant::now(), Piece::Index), (before, Piece::Symbols)] {
+            let tried = cache.get_since(asked, &owner, piece, || {
+                tries += 1;
+                read()
+            });
+            assert!(tried.is_err());
+        }
+        assert_eq!(tries, 2);
+        drop(owner);
+        assert!(cache.shared.failures.lock().is_empty());
     }
 }

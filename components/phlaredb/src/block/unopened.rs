@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use phlare_block::{BlockId, Error as BlockError};
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use super::failure::Failure;
 use super::{Block, BlockCache, BucketFiles};
 use crate::error::Error;
 use crate::tenant_blocks::{FoundMeta, TenantBlocks};
@@ -25,6 +27,8 @@ pub struct UnopenedBlock {
 #[derive(Debug)]
 enum State {
     Unread,
+    /// Nor could it be.
+    Failed(Failure),
     Open(Arc<Block>),
     /// Its `meta.json` makes no sense.
     Bad,
@@ -65,19 +69,30 @@ impl UnopenedBlock {
     /// # Errors
     /// If the bucket does not give `meta.json`.
     pub(crate) fn open(&self) -> Result<Option<Arc<Block>>, Error> {
+        let asked = Instant::now();
         let mut state = self.state.lock();
         match &*state {
             State::Open(block) => return Ok(Some(Arc::clone(block))),
             State::Bad => return Ok(None),
             State::Unread => {}
+            State::Failed(failure) => {
+                if let Some(source) = failure.since(asked) {
+                    let block = self.id;
+                    return Err(Error::Block { block, source });
+                }
+            }
         }
         let found = self.runtime.block_on(self.blocks.meta(self.id));
-        let found = found.map_err(|source| Error::Block {
-            block: self.id,
-            source: BlockError::Read {
+        let found = found.map_err(|source| {
+            let source = BlockError::Read {
                 file: format!("{}/meta.json", self.directory()),
                 source: Box::new(source),
-            },
+            };
+            if let Some(failure) = Failure::of(&source) {
+                *state = State::Failed(failure);
+            }
+            let block = self.id;
+            Error::Block { block, source }
         })?;
         match found {
             FoundMeta::Meta(meta) => {
