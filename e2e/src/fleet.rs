@@ -3,6 +3,7 @@
 mod arguments;
 mod ready;
 mod secured;
+mod settings;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,6 +19,8 @@ use tokio::time::Instant;
 use crate::netns::{FAR, Halves, NEAR, Namespace};
 use crate::process::{self, GLANCE, PATIENCE};
 use crate::programs;
+
+pub use settings::Settings;
 
 /// Port of all servers: each has an address of its own.
 const PORT: u16 = 4040;
@@ -53,117 +56,6 @@ pub struct Description {
     pub processes: Vec<Process>,
 }
 
-/// How to start a fleet.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    directory: PathBuf,
-    flags: Vec<String>,
-    /// Name, target and zone of each process; the first three are those whom all ask first.
-    members: Vec<(String, &'static str, &'static str)>,
-    halves: Option<Halves>,
-    far: Vec<String>,
-    /// Who signed the certificates of all, if they serve over TLS.
-    authority: Option<String>,
-}
-
-impl Settings {
-    /// Three ingesters in three zones, two of the other components and a compactor, with data and logs under
-    /// `directory`.
-    #[must_use]
-    pub fn new(directory: &Path) -> Self {
-        let mut members = Vec::new();
-        for zone in ZONES {
-            members.push((format!("ingester-{zone}-0"), "ingester", zone));
-        }
-        for target in [
-            "store-gateway",
-            "distributor",
-            "query-scheduler",
-            "querier",
-            "query-frontend",
-        ] {
-            for number in 0..2 {
-                members.push((format!("{target}-{number}"), target, ""));
-            }
-        }
-        members.push(("compactor-0".to_owned(), "compactor", ""));
-        // One address for everything, as a Service in front of both is.
-        let front = "distributor,query-frontend";
-        members.push(("front-0".to_owned(), front, ""));
-        Self {
-            directory: directory.to_owned(),
-            flags: Vec::new(),
-            members,
-            halves: None,
-            far: Vec::new(),
-            authority: None,
-        }
-    }
-
-    /// Three processes, `all-a` to `all-c`, with every component in each, a zone for each.
-    #[must_use]
-    pub fn of_three(directory: &Path) -> Self {
-        let member = |zone| (format!("all-{zone}"), "all", zone);
-        Self {
-            members: ZONES.map(member).into(),
-            ..Self::new(directory)
-        }
-    }
-
-    /// What it takes to push and to ask: three ingesters in three zones, and one of each component between them and
-    /// clients. Nobody merges blocks.
-    #[must_use]
-    pub fn small(directory: &Path) -> Self {
-        let whole = Self::new(directory);
-        let needed = |name: &str| {
-            name.starts_with("ingester-")
-                || [
-                    "store-gateway-0",
-                    "distributor-0",
-                    "query-scheduler-0",
-                    "querier-0",
-                    "query-frontend-0",
-                ]
-                .contains(&name)
-        };
-        let members = whole.members.into_iter();
-        Self {
-            members: members.filter(|(name, ..)| needed(name)).collect(),
-            directory: whole.directory,
-            ..whole
-        }
-    }
-
-    /// With one flag more for every process, as `-name=value`.
-    #[must_use]
-    pub fn flag(mut self, flag: &str) -> Self {
-        self.flags.push(flag.to_owned());
-        self
-    }
-
-    /// In a network of its own, where these processes can be cut off from the others. The fleet is to be started in
-    /// the near half.
-    #[must_use]
-    pub fn halves(mut self, halves: &Halves, far: &[&str]) -> Self {
-        self.halves = Some(halves.clone());
-        self.far = far.iter().map(|&name| name.to_owned()).collect();
-        self
-    }
-
-    /// Starts all processes and waits until all are ready.
-    ///
-    /// # Errors
-    /// If one ends or is not ready in time; with the end of its log.
-    pub async fn start(self) -> anyhow::Result<Fleet> {
-        let mut fleet = Fleet::plan(self)?;
-        for number in 0..fleet.members.len() {
-            fleet.spawn(number)?;
-        }
-        fleet.ready().await?;
-        Ok(fleet)
-    }
-}
-
 /// A running fleet; its processes are killed when this is dropped.
 #[derive(Debug)]
 pub struct Fleet {
@@ -176,6 +68,7 @@ pub struct Fleet {
     seeds: Vec<Ipv4Addr>,
     halves: Option<Halves>,
     authority: Option<String>,
+    hosts: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -206,6 +99,7 @@ impl Fleet {
             seeds: Vec::new(),
             halves: settings.halves,
             authority: settings.authority,
+            hosts: settings.hosts,
         };
         for (name, target, zone) in settings.members {
             let far = settings.far.contains(&name);
@@ -435,7 +329,10 @@ impl Fleet {
             .create(true)
             .append(true)
             .open(home.join("log"))?;
-        let mut command = Command::new(programs::phlare()?);
+        let mut command = match &self.hosts {
+            Some(hosts) => with_hosts(hosts, &programs::phlare()?),
+            None => Command::new(programs::phlare()?),
+        };
         command
             .args(self.arguments(member, &home))
             .args(&self.flags)
@@ -468,6 +365,23 @@ impl Member {
         let mut targets = self.process.target.split(',');
         targets.any(|target| target == "all" || target == component)
     }
+}
+
+/// Runs a program that sees another `/etc/hosts`. It takes the place of what starts it.
+fn with_hosts(hosts: &Path, program: &Path) -> Command {
+    let mount = r#"mount --bind "$1" /etc/hosts && shift && exec "$@""#;
+    let mut command = Command::new("unshare");
+    let private = [
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        mount,
+        "sh",
+    ];
+    command.args(private).arg(hosts).arg(program);
+    command
 }
 
 impl Drop for Fleet {

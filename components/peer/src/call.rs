@@ -147,6 +147,26 @@ pub fn meant(me: &InstanceId, asked: &str) -> Result<(), Status> {
     Err(Status::new(ErrorKind::Unavailable, message))
 }
 
+/// As [`meant`], for calls that may mean whoever is at the address: those say nobody.
+///
+/// # Errors
+/// As [`meant`].
+pub fn meant_if_named(me: &InstanceId, asked: &str) -> Result<(), Status> {
+    match asked {
+        "" => Ok(()),
+        asked => meant(me, asked),
+    }
+}
+
+/// How calls name an instance: not at all, if nothing but its address is known.
+#[must_use]
+pub fn name_of(instance: &Instance) -> String {
+    match instance.is_named() {
+        true => instance.id.to_string(),
+        false => String::new(),
+    }
+}
+
 /// The kind that a gRPC code stands for. The client's own time-out has a code of its own.
 fn kind(failed: &tonic::Status) -> ErrorKind {
     match failed.code() {
@@ -175,8 +195,18 @@ fn kind(failed: &tonic::Status) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use phlare_proto::phlare::query::v1::AskRequest;
+    use phlare_ring::State;
 
     use super::*;
+
+    #[test]
+    fn who_is_known_by_its_address_is_whoever_is_there() {
+        let there = Instance::at(([10, 0, 0, 1], 4040).into(), State::Active);
+        let me = InstanceId::from("scheduler-0");
+        assert_eq!(meant_if_named(&me, &name_of(&there)), Ok(()));
+        assert!(meant_if_named(&me, "scheduler-1").is_err());
+        assert_eq!(meant_if_named(&me, "scheduler-0"), Ok(()));
+    }
 
     #[test]
     fn a_call_is_named_after_its_message() {

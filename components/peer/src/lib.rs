@@ -13,7 +13,7 @@ mod peers;
 pub mod queries;
 mod schedulers;
 
-pub use call::{CallError, call, meant};
+pub use call::{CallError, call, meant, meant_if_named, name_of};
 pub use channel::Channel;
 pub use peers::{Metrics, Own, Peers};
 pub use schedulers::{leaving_schedulers, used_schedulers};

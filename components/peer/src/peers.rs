@@ -90,17 +90,37 @@ impl Peers {
     /// Closes connections to instances that have left a ring, until nobody changes it any more.
     pub async fn follow(self, mut ring: watch::Receiver<Ring>) {
         loop {
-            self.keep(&ring.borrow_and_update().clone());
+            self.keep(&[ring.borrow_and_update().clone()]);
             if ring.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    fn keep(&self, ring: &Ring) {
+    /// As [`Self::follow`], for members of either ring.
+    pub async fn follow_either(
+        self,
+        mut one: watch::Receiver<Ring>,
+        mut other: watch::Receiver<Ring>,
+    ) {
+        loop {
+            let rings = [&mut one, &mut other].map(|ring| ring.borrow_and_update().clone());
+            self.keep(&rings);
+            let changed = tokio::select! {
+                changed = one.changed() => changed,
+                changed = other.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn keep(&self, rings: &[Ring]) {
         let mut channels = self.0.channels.lock();
         channels.retain(|id, (addr, _)| {
-            let kept = ring.instance(id).is_some_and(|known| known.addr == *addr);
+            let mut known = rings.iter().filter_map(|ring| ring.instance(id));
+            let kept = known.any(|known| known.addr == *addr);
             if !kept {
                 debug!(instance = %id, addr, "no member any more: its connection is closed");
             }
@@ -149,10 +169,10 @@ mod tests {
         let c = instance("c", "127.0.0.1:1");
         peers.channel(&c).unwrap();
         let ring = Ring::new(Arc::new(RingSettings::default()), vec![b, c]);
-        peers.keep(&ring);
+        peers.keep(&[ring]);
         assert_eq!(connected(), 2);
         assert!(!peers.0.channels.lock().contains_key(&a.id));
-        peers.keep(&Ring::new(Arc::new(RingSettings::default()), Vec::new()));
+        peers.keep(&[Ring::new(Arc::new(RingSettings::default()), Vec::new())]);
         assert_eq!(connected(), 0);
     }
 

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::adapters::Served;
 use crate::config::Config;
+use crate::discovery::FoundSchedulers;
 use crate::rings::Rings;
 use crate::storage::{Shared, Storage};
 use crate::target::Targets;
@@ -62,14 +63,23 @@ impl Connections {
     }
 
     /// Closes those to members that have gone, until the rings end.
-    pub(crate) fn follow(self, membership: &Membership, tasks: &mut JoinSet<()>) {
+    pub(crate) fn follow(
+        self,
+        membership: &Membership,
+        schedulers: FoundSchedulers,
+        tasks: &mut JoinSet<()>,
+    ) {
         for (peers, kind) in [
             (self.ingesters, RingKind::Ingester),
             (self.gateways, RingKind::StoreGateway),
-            (self.schedulers, RingKind::QueryScheduler),
         ] {
             tasks.spawn(peers.follow(membership.subscribe(kind)));
         }
+        let FoundSchedulers {
+            by_frontend,
+            by_querier,
+        } = schedulers;
+        tasks.spawn(self.schedulers.follow_either(by_frontend, by_querier));
     }
 }
 

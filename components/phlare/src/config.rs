@@ -233,6 +233,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     QueryScheduler(#[from] phlare_query_scheduler::ConfigError),
     #[error(transparent)]
+    Discovery(#[from] crate::discovery::Error),
+    #[error(transparent)]
     Compactor(#[from] phlare_compactor::ConfigError),
     #[error(transparent)]
     Limits(#[from] phlare_tenancy::LimitsError),
@@ -259,6 +261,7 @@ impl Config {
         self.compactor.sharding_ring.member().validate()?;
         self.query_scheduler.ring.member().validate()?;
         self.query_scheduler.validate()?;
+        crate::discovery::check(self, &targets)?;
         let interval = self.self_profiling.interval;
         if interval < Duration::from_secs(1) || interval > Duration::from_secs(600) {
             return Err(Error::SelfProfilingInterval(interval));

@@ -8,6 +8,7 @@ mod args;
 mod components;
 mod config;
 mod credentials;
+mod discovery;
 mod logging;
 mod prepare;
 mod profiler;

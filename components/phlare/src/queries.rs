@@ -7,14 +7,16 @@ use axum::Router;
 use phlare_querier::{Fleet, Querier, Worker};
 use phlare_query_frontend::{QueryFrontend, Schedulers};
 use phlare_query_scheduler::{Scheduler, Turns};
-use phlare_ring::{Membership, RingKind, host_name};
+use phlare_ring::{Ring, RingKind, host_name};
 use phlare_server::{BodyLimit, Offload, Registry, Rpc};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::{Direct, InTurn};
 use crate::components::{Common, Connections};
+use crate::discovery::FoundSchedulers;
 use crate::rings::Rings;
 use crate::storage::Storage;
 use crate::target::Target;
@@ -27,7 +29,7 @@ const FRAME: usize = 64 << 10;
 pub(crate) struct Queries {
     scheduler: Option<Scheduler>,
     turns: Option<Turns>,
-    worker: Option<Worker>,
+    worker: Option<(Worker, watch::Receiver<Ring>)>,
     working: JoinSet<()>,
     /// The querier takes nothing new.
     enough: CancellationToken,
@@ -67,7 +69,7 @@ impl Queries {
     /// Serves, schedules and answers queries as one of several processes, as far as its targets say so.
     pub(crate) fn of_fleet(
         common: &Common<'_>,
-        (rings, peers): (&Rings, &Connections),
+        (rings, peers, found): (&Rings, &Connections, &FoundSchedulers),
         metrics: phlare_querier::Metrics,
         registry: &mut Registry,
         (rpc, mut routes): (&mut Rpc, Router),
@@ -96,12 +98,13 @@ impl Queries {
                 let direct = Arc::new(Direct(fleet.clone()));
                 routes = serve(common, direct, metrics, (rpc, routes));
             }
-            queries.worker = Some(worker(common, fleet, peers, metrics));
+            let worker = worker(common, fleet, peers, metrics);
+            queries.worker = Some((worker, found.by_querier.clone()));
         }
         if has_frontend {
             let metrics = phlare_query_frontend::Metrics::register(registry);
             let schedulers = Arc::new(Schedulers::new(
-                rings.membership.subscribe(RingKind::QueryScheduler),
+                found.by_frontend.clone(),
                 peers.schedulers.clone(),
                 config.query_scheduler.max_used_instances,
                 config.frontend.clone(),
@@ -120,16 +123,15 @@ impl Queries {
     }
 
     /// Takes up work.
-    pub(crate) fn run(&mut self, membership: &Membership) {
+    pub(crate) fn run(&mut self) {
         if let Some(scheduler) = &self.scheduler {
             self.working.spawn(scheduler.clone().run());
         }
         if let Some(turns) = &self.turns {
             self.working.spawn(turns.clone().run());
         }
-        if let Some(worker) = &self.worker {
-            let ring = membership.subscribe(RingKind::QueryScheduler);
-            let running = worker.clone().run(ring, self.enough.clone());
+        if let Some((worker, schedulers)) = &self.worker {
+            let running = worker.clone().run(schedulers.clone(), self.enough.clone());
             self.working.spawn(running);
         }
     }

@@ -20,6 +20,7 @@ use crate::adapters::LocalIngester;
 use crate::components::{Common, Connections};
 use crate::config::Config;
 use crate::credentials::Credentials;
+use crate::discovery::FoundSchedulers;
 use crate::profiler::Profiler;
 use crate::queries::Queries;
 use crate::rings::Rings;
@@ -86,22 +87,11 @@ async fn serve(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
     system.rings.run(&mut in_rings, leaving.clone());
     let mut following = JoinSet::new();
     if let Some(peers) = system.peers.take() {
-        peers.follow(&system.rings.membership, &mut following);
+        let schedulers = system.schedulers.clone();
+        peers.follow(&system.rings.membership, schedulers, &mut following);
     }
-    for member in &system.rings.others {
-        match (&system.storage.gateway, member.kind()) {
-            // Blocks are asked of a store-gateway once it knows which there are.
-            (Some(gateway), RingKind::StoreGateway) => {
-                let (gateway, member) = (Arc::clone(gateway), member.clone());
-                following.spawn(async move {
-                    gateway.wait_listed().await;
-                    member.ready();
-                });
-            }
-            _ => member.ready(),
-        }
-    }
-    system.queries.run(&system.rings.membership);
+    say_ready(&system, &mut following);
+    system.queries.run();
     let mut recovering = recover(&system);
     let serving = system.server.run(listener, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
@@ -156,6 +146,23 @@ async fn serve(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
     outcome.and(stopped)
 }
 
+/// Says in the rings that this process is ready, as far as it is.
+fn say_ready(system: &System, following: &mut JoinSet<()>) {
+    for member in &system.rings.others {
+        match (&system.storage.gateway, member.kind()) {
+            // Blocks are asked of a store-gateway once it knows which there are.
+            (Some(gateway), RingKind::StoreGateway) => {
+                let (gateway, member) = (Arc::clone(gateway), member.clone());
+                following.spawn(async move {
+                    gateway.wait_listed().await;
+                    member.ready();
+                });
+            }
+            _ => member.ready(),
+        }
+    }
+}
+
 /// Replays the logs, if there are any.
 fn recover(system: &System) -> JoinHandle<Result<(), phlare_ingester::Error>> {
     let ingester = system.storage.ingester.clone();
@@ -173,6 +180,9 @@ struct System {
     peers: Option<Connections>,
     replicas: Option<Replicas>,
     queries: Queries,
+    schedulers: FoundSchedulers,
+    /// What looks for query-schedulers, if they are not found in their ring.
+    _looking: JoinSet<()>,
     health: Health,
     server: Server,
     profiler: Profiler,
@@ -199,6 +209,8 @@ impl System {
         let rings = Box::pin(rings).await?;
         let ingesters = rings.membership.subscribe(RingKind::Ingester);
         let peers = several.then(|| Connections::new(&credentials.own, &mut registry));
+        let mut looking = JoinSet::new();
+        let schedulers = FoundSchedulers::begin(config, &rings.membership, &mut looking)?;
         let telling = peers.as_ref().filter(|_| targets.has(Target::Ingester));
         let announcer =
             telling.map(|peers| peers.announcer(config, &rings.membership, &mut registry));
@@ -236,7 +248,7 @@ impl System {
             Some(peers) => {
                 let of = phlare_querier::Metrics::register(&mut registry);
                 common.serve_store(&storage, &rings, reading, of.clone(), &mut rpc)?;
-                let fleet = (&rings, peers);
+                let fleet = (&rings, peers, &schedulers);
                 Queries::of_fleet(&common, fleet, of, &mut registry, (&mut rpc, routes))
             }
             None => Queries::alone(
@@ -271,6 +283,8 @@ impl System {
             peers,
             replicas,
             queries,
+            schedulers,
+            _looking: looking,
             health,
             server: credentials.secured(Server::new(config.server.clone(), parts)),
             profiler,

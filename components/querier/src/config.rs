@@ -57,6 +57,22 @@ pub struct WorkerConfig {
     #[arg(id = "querier.id", long = "querier.id", value_name = "NAME")]
     pub id: String,
 
+    /// As `-query-frontend.scheduler-address`, for the queries that this querier takes.
+    #[arg(
+        id = "querier.scheduler-address",
+        long = "querier.scheduler-address",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    #[serde(with = "phlare_model::flag::list")]
+    pub scheduler_address: Vec<String>,
+
+    /// How often these addresses are looked up.
+    #[arg(id = "querier.dns-lookup-period", long = "querier.dns-lookup-period",
+        value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub dns_lookup_duration: Duration,
+
     /// Queries that this querier answers at once.
     #[arg(long = "querier.max-concurrent", value_name = "COUNT")]
     pub max_concurrent: usize,
@@ -66,6 +82,8 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             id: String::new(),
+            scheduler_address: Vec::new(),
+            dns_lookup_duration: Duration::from_secs(10),
             max_concurrent: 4,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phlare_model::{Clock, TenantId};
-use phlare_peer::{CallError, Channel, Peers, call, leaving_schedulers, used_schedulers};
+use phlare_peer::{CallError, Channel, Peers, call, leaving_schedulers, name_of, used_schedulers};
 use phlare_proto::phlare::query::v1 as proto;
 use phlare_proto::phlare::query::v1::scheduler_service_client::SchedulerServiceClient;
 use phlare_ring::{Instance, InstanceId, Ring};
@@ -187,7 +187,7 @@ impl Worker {
             wanted.send_replace(0);
             told.spawn(async move {
                 let request = proto::LeaveRequest {
-                    instance_id: source.instance.id.to_string(),
+                    instance_id: name_of(&source.instance),
                     querier: id,
                 };
                 let mut client = source.client;
@@ -232,7 +232,7 @@ impl Worker {
 
     async fn pull(&self, source: &Source) -> Result<proto::PullResponse, CallError> {
         let request = proto::PullRequest {
-            instance_id: source.instance.id.to_string(),
+            instance_id: name_of(&source.instance),
             querier: self.0.id.clone(),
             wait_ms: WAIT.as_millis() as u64,
         };

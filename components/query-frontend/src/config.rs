@@ -1,6 +1,9 @@
 //! Settings of the query-frontend; YAML section `frontend`, flags `-query-frontend.*`.
 
+use std::time::Duration;
+
 use clap::Args;
+use phlare_model::time::duration;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the query-frontend.
@@ -17,6 +20,23 @@ pub struct Config {
     )]
     pub max_retries: usize,
 
+    /// Where query-schedulers are, if `-query-scheduler.service-discovery-mode` is `dns`: `host:port`, `dns+host:port`,
+    /// `dnssrv+service`, separated by commas.
+    #[arg(
+        id = "query-frontend.scheduler-address",
+        long = "query-frontend.scheduler-address",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    #[serde(with = "phlare_model::flag::list")]
+    pub scheduler_address: Vec<String>,
+
+    /// How often these addresses are looked up.
+    #[arg(id = "query-frontend.scheduler-dns-lookup-period", long = "query-frontend.scheduler-dns-lookup-period",
+        value_name = "DURATION", value_parser = duration::parse)]
+    #[serde(with = "duration")]
+    pub scheduler_dns_lookup_period: Duration,
+
     /// Largest answer that a querier brings.
     #[arg(
         id = "query-frontend.max-answer-bytes",
@@ -30,6 +50,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_retries: 3,
+            scheduler_address: Vec::new(),
+            scheduler_dns_lookup_period: Duration::from_secs(10),
             max_answer_bytes: 256 << 20,
         }
     }

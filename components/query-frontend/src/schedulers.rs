@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use phlare_model::ask::{Answer, Query};
 use phlare_model::{Clock, ErrorKind, TenantId};
 use phlare_peer::ask::{decode_answer, encode_query, read_outcome};
-use phlare_peer::{Peers, call};
+use phlare_peer::{Peers, call, name_of};
 use phlare_proto::phlare::query::v1::scheduler_service_client::SchedulerServiceClient;
 use phlare_proto::phlare::query::v1::{AskRequest, AskResponse};
 use phlare_ring::{Instance, InstanceId, Ring};
@@ -142,7 +142,7 @@ impl Schedulers {
             let mut client = SchedulerServiceClient::new(self.peers.channel(&chosen)?)
                 .max_decoding_message_size(self.config.max_answer_bytes);
             let request = AskRequest {
-                instance_id: chosen.id.to_string(),
+                instance_id: name_of(&chosen),
                 query,
             };
             let send = async move |request| client.ask(request).await;

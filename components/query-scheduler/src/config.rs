@@ -1,5 +1,6 @@
 //! Settings of the query-scheduler; YAML section `query_scheduler`, flags `-query-scheduler.*`.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -24,7 +25,12 @@ pub struct Config {
     #[serde(with = "duration")]
     pub querier_forget_delay: Duration,
 
-    /// How many query-schedulers of the ring are used; 0 is all.
+    /// How queriers and query-frontends find query-schedulers: `ring`, or `dns`, by the addresses of
+    /// `-query-frontend.scheduler-address` and `-querier.scheduler-address`.
+    #[arg(long = "query-scheduler.service-discovery-mode", value_name = "MODE")]
+    pub service_discovery_mode: DiscoveryMode,
+
+    /// How many query-schedulers are used; 0 is all.
     #[arg(long = "query-scheduler.max-used-instances", value_name = "COUNT")]
     pub max_used_instances: usize,
 
@@ -33,11 +39,36 @@ pub struct Config {
     pub ring: QuerySchedulerRing,
 }
 
+/// How query-schedulers are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiscoveryMode {
+    /// In their ring.
+    Ring,
+    /// By addresses that are looked up again and again.
+    Dns,
+}
+
+impl FromStr for DiscoveryMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ring" => Ok(Self::Ring),
+            "dns" => Ok(Self::Dns),
+            _ => Err(format!(
+                "`{text}` is no way to find them: write ring or dns"
+            )),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             max_outstanding_requests_per_tenant: 100,
             querier_forget_delay: Duration::ZERO,
+            service_discovery_mode: DiscoveryMode::Ring,
             max_used_instances: 0,
             ring: QuerySchedulerRing::default(),
         }

@@ -12,7 +12,7 @@ mod service;
 mod shard;
 mod turns;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, DiscoveryMode};
 pub use metrics::Metrics;
 pub use scheduler::{Pulled, QueryId, Scheduler, Task};
 pub use service::serve;

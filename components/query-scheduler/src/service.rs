@@ -69,7 +69,7 @@ impl Service {
         call: Context,
         request: proto::AskRequest,
     ) -> Result<proto::AskResponse, Status> {
-        phlare_peer::meant(&self.me, &request.instance_id)?;
+        phlare_peer::meant_if_named(&self.me, &request.instance_id)?;
         let deadline = call.deadline.map(Instant::from_std);
         let ended = self.scheduler.ask(&call.tenant, request.query, deadline);
         Ok(proto::AskResponse {
@@ -78,7 +78,7 @@ impl Service {
     }
 
     async fn pull(self, request: proto::PullRequest) -> Result<proto::PullResponse, Status> {
-        phlare_peer::meant(&self.me, &request.instance_id)?;
+        phlare_peer::meant_if_named(&self.me, &request.instance_id)?;
         let pulled = self
             .scheduler
             .pull(named(&request.querier)?, wait(request.wait_ms))
@@ -103,7 +103,7 @@ impl Service {
     }
 
     async fn hold(self, request: proto::HoldRequest) -> Result<proto::HoldResponse, Status> {
-        phlare_peer::meant(&self.me, &request.instance_id)?;
+        phlare_peer::meant_if_named(&self.me, &request.instance_id)?;
         let id = id(&request.id)?;
         let over = self
             .scheduler
@@ -113,7 +113,7 @@ impl Service {
     }
 
     fn finish(&self, request: proto::FinishRequest) -> Result<proto::FinishResponse, Status> {
-        phlare_peer::meant(&self.me, &request.instance_id)?;
+        phlare_peer::meant_if_named(&self.me, &request.instance_id)?;
         let (querier, id) = (named(&request.querier)?, id(&request.id)?);
         let ended = read_outcome(request.outcome);
         self.scheduler.finish(querier, id, ended);
@@ -121,7 +121,7 @@ impl Service {
     }
 
     fn leave(&self, request: &proto::LeaveRequest) -> Result<proto::LeaveResponse, Status> {
-        phlare_peer::meant(&self.me, &request.instance_id)?;
+        phlare_peer::meant_if_named(&self.me, &request.instance_id)?;
         self.scheduler.leave(named(&request.querier)?);
         Ok(proto::LeaveResponse {})
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use crate::gossip::unbracketed;
+use crate::seeds::unbracketed;
 
 /// Nobody said which address to advertise, and the system does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ mod member;
 use std::path::PathBuf;
 
 use crate::AddressError;
-use crate::gossip::BadSeed;
+use crate::seeds::BadSeed;
 
 pub use gossip::GossipConfig;
 pub use lifecycler::{IngesterRing, Lifecycler};

@@ -1,7 +1,6 @@
 //! Members learn of each other: chitchat, sealed, and the join.
 
 mod figures;
-mod join;
 mod limited;
 mod seal;
 mod socket;
@@ -21,10 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use figures::Figures;
-pub use join::BadSeed;
-pub(crate) use join::{Names, Seed, SystemNames, resolve, unbracketed};
 
 use crate::entry::KeyValues;
+use crate::seeds::{Names, Seed, SystemNames, resolve};
 use crate::table::Process;
 
 /// How long the state of a process that is dead for gossip is kept. Half of it is told to those who join.
@@ -270,7 +268,7 @@ impl Gossip {
             &settings.seeds,
             self.names.as_ref(),
             settings.default_port,
-            settings.advertise.ip(),
+            Some(settings.advertise.ip()),
         )
         .await;
         addresses.remove(&settings.advertise);

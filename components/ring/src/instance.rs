@@ -1,6 +1,7 @@
 //! Members of a ring.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -138,6 +139,30 @@ impl Instance {
     #[must_use]
     pub fn is_alive(&self, timeout_ms: i64, now_ms: i64) -> bool {
         now_ms.saturating_sub(self.heartbeat.ms()) <= timeout_ms
+    }
+
+    /// Somebody of whom nothing but the address is known: that is its name, too. It counts as alive.
+    #[must_use]
+    pub fn at(address: SocketAddr, state: State) -> Self {
+        let addr = address.to_string();
+        Self {
+            id: addr.as_str().into(),
+            addr,
+            zone: "".into(),
+            state,
+            tokens: Tokens::default(),
+            registered_ms: 0,
+            fresh: false,
+            read_only: false,
+            read_only_changed_ms: 0,
+            heartbeat: Heartbeat::at_ms(i64::MAX),
+        }
+    }
+
+    /// Whether it has a name of its own, which calls can say.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.id.as_str() != self.addr
     }
 
     /// Equal but for the heartbeat.

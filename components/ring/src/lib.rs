@@ -6,6 +6,7 @@
 
 mod address;
 mod config;
+mod discovery;
 mod entry;
 mod error;
 mod forget;
@@ -18,6 +19,7 @@ mod membership;
 pub mod metrics;
 mod replication;
 mod ring;
+mod seeds;
 mod shard;
 mod status;
 mod table;
@@ -33,15 +35,17 @@ pub use config::{
     CompactorRing, ConfigError, DistributorRing, GossipConfig, IngesterRing, Lifecycler,
     MemberConfig, QuerySchedulerRing, StoreGatewayRing, host_name,
 };
+pub use discovery::Discovery;
 pub use error::Error;
 pub use forget::ForgetRule;
-pub use gossip::{BadSeed, Figures, GossipError};
+pub use gossip::{Figures, GossipError};
 pub use instance::{Heartbeat, Instance, InstanceId, State, UnknownState};
 pub use kind::{RingKind, UnknownRing};
 pub use lifecycle::{End, Identity, Lifecycle, MemberSettings, Origin, Step, Wish};
 pub use member::{Member, MemberState, MemberTask};
 pub use membership::{Membership, Rings};
 pub use replication::{Operation, Quorum, ReplicationSet, Tally, Verdict};
+pub use seeds::BadSeed;
 pub use status::{InstanceStatus, RingStatus};
 pub use token::Token;
 pub use tokens::{BadTokens, Tokens, TokensFileError};

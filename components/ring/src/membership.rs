@@ -127,7 +127,7 @@ impl Membership {
         rings: Rings,
         clock: Arc<dyn Clock>,
         transport: &dyn chitchat::transport::Transport,
-        names: Box<dyn crate::gossip::Names>,
+        names: Box<dyn crate::seeds::Names>,
     ) -> Result<Self, GossipError> {
         let gossip = Gossip::begin_over(settings, clock.now_ms(), transport, names).await?;
         Ok(Self::new(

@@ -1,4 +1,4 @@
-//! Whom to ask first: names of members, and the addresses behind them.
+//! Names of processes, and the addresses behind them: whom gossip asks first, and who is found without it.
 //!
 //! | form | what is asked |
 //! | --- | --- |
@@ -29,7 +29,7 @@ pub(crate) enum Seed {
 /// A text that says nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no member to join: write `host:port`, `dns+host:port`, `dnssrv+service` or `dnssrvnoa+service`"
+    "`{0}` is no address: write `host:port`, `dns+host:port`, `dnssrv+service` or `dnssrvnoa+service`"
 )]
 pub struct BadSeed(String);
 
@@ -120,12 +120,12 @@ impl Names for SystemNames {
     }
 }
 
-/// Addresses of `seeds` that are of the family of `like`; and what could not be looked up, with its reason.
+/// Addresses of `seeds`, of the family of `like` only, if that is said; and what could not be looked up, with its reason.
 pub(crate) async fn resolve(
     seeds: &[Seed],
     names: &dyn Names,
     default_port: u16,
-    like: IpAddr,
+    like: Option<IpAddr>,
 ) -> (BTreeSet<SocketAddr>, Vec<String>) {
     let mut found = BTreeSet::new();
     let mut failed = Vec::new();
@@ -157,7 +157,9 @@ pub(crate) async fn resolve(
             }
         }
     }
-    found.retain(|address| address.is_ipv4() == like.is_ipv4());
+    if let Some(like) = like {
+        found.retain(|address| address.is_ipv4() == like.is_ipv4());
+    }
     (found, failed)
 }
 
@@ -247,7 +249,7 @@ mod tests {
         .iter()
         .map(|seed| seed.parse().unwrap())
         .collect();
-        let (found, failed) = resolve(&seeds, &Fixed, 7946, Ipv4Addr::LOCALHOST.into()).await;
+        let (found, failed) = resolve(&seeds, &Fixed, 7946, Some(Ipv4Addr::LOCALHOST.into())).await;
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,

@@ -4,6 +4,7 @@ mod addresses;
 mod faults;
 mod figures;
 mod load;
+mod names;
 mod noise;
 mod partition;
 mod report;

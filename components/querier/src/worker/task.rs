@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use phlare_model::{ErrorKind, SPANS, TenantId};
 use phlare_peer::ask::{decode_query, encode_answer, outcome};
-use phlare_peer::{CallError, call};
+use phlare_peer::{CallError, call, name_of};
 use phlare_proto::phlare::query::v1 as proto;
 use phlare_server::{Status, Trace, TraceHeaders};
 use tokio::time::{Instant, sleep, timeout};
@@ -77,7 +77,7 @@ impl Worker {
         let mut failures = 0;
         while failures < FAILURES {
             let request = proto::HoldRequest {
-                instance_id: source.instance.id.to_string(),
+                instance_id: name_of(&source.instance),
                 querier: self.0.id.clone(),
                 id: id.clone(),
                 wait_ms: WAIT.as_millis() as u64,
@@ -116,7 +116,7 @@ impl Worker {
         ended: Result<Bytes, Status>,
     ) -> Result<(), CallError> {
         let request = proto::FinishRequest {
-            instance_id: source.instance.id.to_string(),
+            instance_id: name_of(&source.instance),
             querier: self.0.id.clone(),
             id,
             outcome: Some(outcome(ended)),

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, host_name};
 use crate::address::advertised;
-use crate::gossip::{GossipSettings, unbracketed};
+use crate::gossip::GossipSettings;
+use crate::seeds::{Seed, unbracketed};
 
 /// Shortest secret: 128 bits as hexadecimal digits are 32, as base64 22 characters.
 const MIN_SECRET: usize = 16;
@@ -103,7 +104,7 @@ impl GossipConfig {
             });
         }
         for member in &self.join_members {
-            member.parse::<crate::gossip::Seed>()?;
+            member.parse::<Seed>()?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::gossip::Names;
+use crate::seeds::Names;
 use crate::testing::{NOW, instance, names, settings};
 use crate::{Identity, Lifecycle, Member, MemberSettings, Origin, State, Tokens};
 
