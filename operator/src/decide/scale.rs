@@ -93,6 +93,29 @@ pub fn steps(all: &[Scaled], rolling_out: bool, object_store: bool) -> Vec<(Stri
     steps
 }
 
+/// Of the pods that were once asked to prepare for their end, those that stay after all and are to take profiles again.
+/// `victim` is the pod that is being drained now. A pod above the number that its workload is told to have is on its way
+/// out, even if it is still there.
+#[must_use]
+pub fn resumed<'a>(draining: &'a [String], all: &[Scaled], victim: Option<&str>) -> Vec<&'a str> {
+    let stays = |pod: &str| {
+        let Some((name, ordinal)) = pod.rsplit_once('-') else {
+            return false;
+        };
+        let Ok(ordinal) = ordinal.parse::<i32>() else {
+            return false;
+        };
+        let workload = all.iter().find(|workload| workload.name == name);
+        workload.is_some_and(|workload| {
+            let told = workload.replicas.unwrap_or_default();
+            ordinal < told && ordinal < workload.wanted
+        })
+    };
+    let pods = draining.iter().map(String::as_str);
+    pods.filter(|pod| Some(*pod) != victim && stays(pod))
+        .collect()
+}
+
 /// Whether pods are away that hold profiles.
 fn is_short(workload: &Scaled) -> bool {
     let replicas = workload.replicas.unwrap_or_default();
@@ -165,6 +188,20 @@ mod tests {
         zones[1].ready = 3;
         assert_eq!(steps(&zones, true, true), held(Hold::Rollout));
         assert_eq!(steps(&zones, false, false), held(Hold::NoObjectStore));
+    }
+
+    #[test]
+    fn only_pods_that_stay_take_profiles_again() {
+        let draining = ["a-2".to_owned(), "b-2".to_owned(), "other-0".to_owned()];
+        // Being drained now: left alone.
+        let all = [zone("a", 3, 2), zone("b", 3, 3)];
+        assert_eq!(resumed(&draining, &all, Some("a-2")), ["b-2"]);
+        // The workload was told to have two: the third may still be there, and goes.
+        let all = [zone("a", 2, 2), zone("b", 2, 3)];
+        assert_eq!(resumed(&draining, &all, None), Vec::<&str>::new());
+        // Somebody wants three again, and it is back.
+        let all = [zone("a", 3, 3), zone("b", 2, 2)];
+        assert_eq!(resumed(&draining, &all, None), ["a-2"]);
     }
 
     #[test]

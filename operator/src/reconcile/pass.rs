@@ -226,14 +226,11 @@ impl Pass<'_> {
                 }
             }
         }
-        volumes::undo_drains(
-            self.context,
-            &self.writer,
-            self.live,
-            drained.as_deref(),
-            facts,
-        )
-        .await
+        let draining = volumes::draining(self.live);
+        for pod in scale::resumed(&draining, &scaled, drained.as_deref()) {
+            volumes::undo_drain(self.context, &self.writer, self.live, pod, facts).await?;
+        }
+        Ok(())
     }
 
     fn scaled(&self, workload: &Workload) -> Scaled {

@@ -171,12 +171,9 @@ fn pods_there(workload: &DynamicObject) -> i32 {
 }
 
 fn unready(desired: &Desired, live: &Live) -> Vec<String> {
-    let short = |workload: &&Workload| match live.twin(&workload.object).map(state) {
-        None => true,
-        Some(state) => {
-            state.ready < workload.replicas.min(state.replicas)
-                || state.replicas == 0 && workload.replicas > 0
-        }
+    let short = |workload: &&Workload| {
+        let there = live.twin(&workload.object).map(state);
+        there.is_none_or(|state| state.ready < workload.replicas)
     };
     let short = desired.workloads.iter().filter(short);
     short.map(|workload| workload.object.name.clone()).collect()

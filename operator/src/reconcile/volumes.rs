@@ -51,38 +51,36 @@ pub(super) async fn mark_drain(writer: &Writer, live: &Live, pod: &str) -> Resul
     Ok(())
 }
 
-/// Tells pods that were being drained, and are not to go after all, to take profiles again. `except` is the one that is
-/// being drained now.
-pub(super) async fn undo_drains(
+/// Pods of which the volume says that they are, or were, being drained.
+pub(super) fn draining(live: &Live) -> Vec<String> {
+    let marked = live
+        .claims
+        .iter()
+        .filter(|claim| claim.annotations().contains_key(DRAINING));
+    let pods = marked.filter_map(|claim| Some(claim.name_any().strip_prefix("data-")?.to_owned()));
+    pods.collect()
+}
+
+/// Tells a pod that was being drained, and is not to go after all, to take profiles again.
+pub(super) async fn undo_drain(
     context: &Context,
     writer: &Writer,
     live: &Live,
-    except: Option<&str>,
+    pod: &str,
     facts: &mut Facts,
 ) -> Result<(), Error> {
-    for claim in live
-        .claims
-        .iter()
-        .filter(|claim| claim.annotations().contains_key(DRAINING))
-    {
-        let name = claim.name_any();
-        let Some(pod) = name.strip_prefix("data-") else {
-            continue;
-        };
-        let Some(address) = address(live, pod).filter(|_| Some(pod) != except) else {
-            continue;
-        };
-        match context.drain.undo(&address).await {
-            Ok(_) => {
-                let nothing = json!({"metadata": {}});
-                writer
-                    .partial(&claim_object(&name), Scope::Drain, nothing)
-                    .await?;
-            }
-            Err(error) => {
-                let message = format!("pod {pod} is to take profiles again: {error}");
-                facts.progress.get_or_insert(("ScalingUp", message));
-            }
+    let Some(address) = address(live, pod) else {
+        return Ok(());
+    };
+    match context.drain.undo(&address).await {
+        Ok(_) => {
+            let nothing = json!({"metadata": {}});
+            let claim = claim_object(&claim_of(pod));
+            writer.partial(&claim, Scope::Drain, nothing).await?;
+        }
+        Err(error) => {
+            let message = format!("pod {pod} is to take profiles again: {error}");
+            facts.progress.get_or_insert(("ScalingUp", message));
         }
     }
     Ok(())
