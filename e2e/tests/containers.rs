@@ -17,12 +17,7 @@ use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_lines_take_profiles_and_answer() {
-    if !real_nodes_allowed() {
-        // As root, with containerd, runc, nft, ip and the usual network plugins; .ci/run installs them.
-        assert!(
-            std::env::var_os("PHLARE_REQUIRE_CLIENTS").is_none(),
-            "no nodes with containers here"
-        );
+    if !real_nodes_allowed().unwrap() {
         return;
     }
     let Some(controlplane) = program().unwrap() else {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-use crate::programs;
+use crate::{programs, shared};
 
 /// Makes the images that manifests name: of the components and of the operator.
 ///
@@ -46,19 +46,33 @@ fn stripped(program: &Path, to: &Path) -> anyhow::Result<PathBuf> {
     Ok(to.to_owned())
 }
 
-/// Whether this machine can run nodes with containers: as root, with what they need.
-#[must_use]
-pub fn real_nodes_allowed() -> bool {
-    let has = |program: &str| {
-        let found = Command::new("sh")
-            .args(["-c", &format!("command -v {program}")])
-            .output();
-        found.is_ok_and(|found| found.status.success())
+/// What nodes with containers need beside the kernel.
+const NEEDED: &[&str] = &["containerd", "runc", "ip", "nft", "unshare"];
+
+/// Whether this machine can run nodes with containers; why not is said on standard error.
+///
+/// # Errors
+/// A program is missing although it must not be.
+pub fn real_nodes_allowed() -> anyhow::Result<bool> {
+    let runs = |command: &str| {
+        let output = Command::new("sh").args(["-c", command]).output();
+        output.is_ok_and(|output| output.status.success())
     };
-    let plugins = Path::new("/usr/lib/cni").is_dir();
-    rustix::process::geteuid().is_root()
-        && plugins
-        && ["containerd", "runc", "ip", "nft"]
-            .iter()
-            .all(|program| has(program))
+    for program in NEEDED {
+        if !runs(&format!("command -v {program}")) {
+            shared::skip(&format!("{program} is not installed"))?;
+            return Ok(false);
+        }
+    }
+    if !Path::new("/usr/lib/cni").is_dir() {
+        shared::skip("the network plugins of containers are not installed")?;
+        return Ok(false);
+    }
+    // Not every machine lets its root do so, and no package changes that.
+    let allowed = rustix::process::geteuid().is_root()
+        && runs("unshare --mount --pid --net --fork mount -t tmpfs tmpfs /mnt");
+    if !allowed {
+        shared::not_allowed("no namespaces and mounts for us here");
+    }
+    Ok(allowed)
 }
