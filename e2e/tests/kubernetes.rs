@@ -8,6 +8,8 @@ mod bench;
 mod definition;
 #[path = "kubernetes/keeping.rs"]
 mod keeping;
+#[path = "kubernetes/leadership.rs"]
+mod leadership;
 #[path = "kubernetes/packaging.rs"]
 mod packaging;
 #[path = "kubernetes/rollout.rs"]

@@ -3,13 +3,14 @@
 //! Server-side apply: the API server merges, and knows which fields are the operator's. Each concern has a field manager
 //! of its own, so that giving one up (`replicas`, to an autoscaler) does not take its value away.
 
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tracing::info;
 
 use crate::desired::{OPERATOR, Object};
+use crate::trouble::Trouble;
 use crate::{hash, same};
 
 /// Annotation with the hash of what was applied last: a field that is no longer wanted is seen by it.
@@ -51,6 +52,48 @@ impl Scope {
     }
 }
 
+/// Why an object is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server does not answer or refuses.
+    #[error("API server: {0}")]
+    Kube(#[source] Box<kube::Error>),
+    /// Somebody else has an object of that kind and name.
+    #[error(
+        "{kind} {namespace}/{name} exists and does not belong to this resource: delete it, or give the resource another name"
+    )]
+    Taken {
+        /// Kind of the object.
+        kind: String,
+        /// Where it is.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self::Kube(Box::new(error))
+    }
+}
+
+impl Error {
+    /// What somebody has to see to, if it is that: a reason and a message.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Taken { .. } => Some(("ConflictingOwner", self.to_string())),
+            Self::Kube(error) => match &**error {
+                kube::Error::Api(status) if status.is_invalid() || status.is_forbidden() => {
+                    Some(("ApplyRefused", status.message.clone()))
+                }
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Writes to one namespace.
 #[derive(Clone)]
 pub struct Writer {
@@ -80,11 +123,17 @@ impl Writer {
         Api::namespaced_with(self.client.clone(), &self.namespace, resource)
     }
 
-    /// Makes an object what it should be, if it is not. Whether something was written.
+    /// Makes an object what it should be, if it is not. Whether something was written. `live` is None if the resource has
+    /// no such object: one of that name that is there all the same is somebody else's.
     ///
     /// # Errors
-    /// The API server does not answer or refuses.
-    pub async fn apply(&self, object: &Object, live: Option<&DynamicObject>) -> kube::Result<bool> {
+    /// The API server does not answer or refuses, or the name is taken.
+    pub async fn apply(
+        &self,
+        object: &Object,
+        live: Option<&DynamicObject>,
+    ) -> Result<bool, Error> {
+        self.check_owner(object, live).await?;
         let mut body = object.body.clone();
         let applied = hash::of(body.to_string().as_bytes());
         body["metadata"]["annotations"][APPLIED] = Value::String(applied.clone());
@@ -106,6 +155,42 @@ impl Writer {
             "applied"
         );
         Ok(true)
+    }
+
+    /// Applying would take over what is there, whoever made it. What carries the resource's labels and has no owner was its
+    /// own before; everything else of that name is somebody else's.
+    async fn check_owner(
+        &self,
+        object: &Object,
+        live: Option<&DynamicObject>,
+    ) -> Result<(), Error> {
+        let owner = object.body.pointer("/metadata/ownerReferences/0/uid");
+        let is_another = |there: &DynamicObject| {
+            let mut owners = there.owner_references().iter();
+            let controller = owners.find(|owner| owner.controller == Some(true));
+            controller.is_some_and(|found| owner.and_then(Value::as_str) != Some(&found.uid))
+        };
+        let is_taken = match live {
+            Some(there) => is_another(there),
+            None => {
+                let named = format!("metadata.name={}", object.name);
+                let named = ListParams::default().fields(&named);
+                !self
+                    .api(&object.resource)
+                    .list(&named)
+                    .await?
+                    .items
+                    .is_empty()
+            }
+        };
+        match is_taken {
+            false => Ok(()),
+            true => Err(Error::Taken {
+                kind: object.resource.kind.clone(),
+                namespace: self.namespace.clone(),
+                name: object.name.clone(),
+            }),
+        }
     }
 
     /// Sets the number of pods of a workload.

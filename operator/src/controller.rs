@@ -1,6 +1,5 @@
 //! When a resource is looked at: it changes, something of it changes, a secret that it names changes, or time has passed.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use kube::runtime::{Controller, Predicate, WatchStreamExt, predicates, watcher};
 use kube::{Client, Resource, ResourceExt};
 use phlare_operator_api::PhlareCluster;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::context::Context;
@@ -30,12 +30,8 @@ use crate::reconcile::Reconciler;
 /// Several changes within this time are one.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
-/// Reconciles all resources until `shutdown`; what was begun is finished.
-pub async fn run(
-    context: Context,
-    ready: Arc<AtomicBool>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-) {
+/// Reconciles all resources until `stop`; what was begun is finished.
+pub async fn run(context: Context, ready: Arc<AtomicBool>, stop: CancellationToken) {
     let namespace = context.settings.namespace.clone();
     let watch = Watch {
         client: context.client.clone(),
@@ -78,10 +74,12 @@ pub async fn run(
         .watches(secrets, watcher::Config::default(), move |secret| {
             users_of(&clusters, &secret)
         })
-        .graceful_shutdown_on(shutdown);
-    let begun = async move {
+        .graceful_shutdown_on(stop.clone().cancelled_owned());
+    let are_known = AtomicBool::new(false);
+    let begun = async {
         if known_before.wait_until_ready().await.is_ok() {
             info!(clusters = known_before.len(), "resources are known");
+            are_known.store(true, Ordering::Release);
             ready.store(true, Ordering::Release);
         }
     };
@@ -95,7 +93,17 @@ pub async fn run(
             }
             std::future::ready(())
         });
-    tokio::join!(begun, reconciles);
+    // A controller that is stopped before it knows the resources waits for them, and for ever: nothing lists them any more.
+    let stopped_early = async {
+        stop.cancelled().await;
+        if are_known.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ = async { tokio::join!(begun, reconciles) } => {}
+        () = stopped_early => {}
+    }
 }
 
 /// Where resources are looked for.

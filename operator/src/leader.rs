@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::{Api, PostParams};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
 /// Name of the Lease.
@@ -73,32 +74,31 @@ impl Election {
         }
     }
 
-    /// Returns when this operator leads.
-    pub async fn win(&self) {
+    /// Returns when this operator leads, with the time from which on its Lease counts.
+    pub async fn win(&self) -> Instant {
         loop {
+            let begun = Instant::now();
             match self.attempt(Timestamp::now()).await {
                 Ok(true) => {
                     info!(identity = self.identity, "leads");
-                    return;
+                    return begun;
                 }
                 Ok(false) => debug!("another operator leads"),
                 Err(error) => warn!(%error, "lease not read"),
             }
-            tokio::time::sleep(EVERY).await;
+            sleep(EVERY).await;
         }
     }
 
-    /// Returns when this operator does not lead any more.
-    pub async fn keep(&self) {
-        let mut renewed = tokio::time::Instant::now();
-        while renewed.elapsed() < GIVES_UP {
-            tokio::time::sleep(EVERY).await;
-            let attempt = tokio::time::timeout(EVERY, self.attempt(Timestamp::now()));
-            match attempt.await {
-                Ok(Ok(true)) => renewed = tokio::time::Instant::now(),
-                Ok(Ok(false)) => break,
+    /// Returns when this operator does not lead any more, before another one may. `renewed`: what [`Self::win`] said.
+    pub async fn keep(&self, mut renewed: Instant) {
+        loop {
+            sleep(EVERY).await;
+            let begun = Instant::now();
+            match timeout_at(renewed + GIVES_UP, self.attempt(Timestamp::now())).await {
+                Ok(Ok(true)) => renewed = begun,
+                Ok(Ok(false)) | Err(_) => break,
                 Ok(Err(error)) => warn!(%error, "lease not renewed"),
-                Err(_) => warn!("lease not renewed: no answer"),
             }
         }
         warn!("leads no more");

@@ -18,7 +18,7 @@ use crate::desired::{Meta, Object, RELEASE, labels};
 /// What is there.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
-    objects: BTreeMap<(String, String), DynamicObject>,
+    objects: BTreeMap<(String, String), (ApiResource, DynamicObject)>,
     /// All pods, by name.
     pub pods: Vec<Pod>,
     /// All claims of volumes, by name.
@@ -59,7 +59,8 @@ impl Live {
                     api_version: kind.api_version.clone(),
                     kind: kind.kind.clone(),
                 });
-                ((kind.kind.clone(), object.name_any()), object)
+                let key = (kind.kind.clone(), object.name_any());
+                (key, (kind.clone(), object))
             });
             Ok::<Vec<_>, kube::Error>(named.collect())
         });
@@ -80,7 +81,8 @@ impl Live {
     /// An object of a kind.
     #[must_use]
     pub fn get(&self, kind: &str, name: &str) -> Option<&DynamicObject> {
-        self.objects.get(&(kind.to_owned(), name.to_owned()))
+        let found = self.objects.get(&(kind.to_owned(), name.to_owned()));
+        found.map(|(_, object)| object)
     }
 
     /// The object that another one should be.
@@ -89,30 +91,15 @@ impl Live {
         self.get(&object.resource.kind, &object.name)
     }
 
+    /// All objects with what they are, by kind and name.
+    pub fn objects_by_kind(&self) -> impl Iterator<Item = (&ApiResource, &DynamicObject)> {
+        self.objects.values().map(|(kind, object)| (kind, object))
+    }
+
     /// All objects, by kind and name.
     pub fn objects(&self) -> impl Iterator<Item = &DynamicObject> {
-        self.objects.values()
+        self.objects_by_kind().map(|(_, object)| object)
     }
-
-    /// The pods of a workload.
-    pub fn pods_of<'a>(&'a self, workload: &'a str) -> impl Iterator<Item = &'a Pod> {
-        self.pods.iter().filter(move |pod| belongs(pod, workload))
-    }
-}
-
-/// Pods of StatefulSets are named `workload-0`, those of Deployments `workload-hash-hash`.
-fn belongs(pod: &Pod, workload: &str) -> bool {
-    let owner = pod
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true));
-    owner.is_some_and(|owner| match owner.kind.as_str() {
-        "StatefulSet" => owner.name == workload,
-        _ => owner
-            .name
-            .rsplit_once('-')
-            .is_some_and(|(name, _)| name == workload),
-    })
 }
 
 /// The state of a Deployment or a StatefulSet.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -93,10 +93,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         metrics: metrics.clone(),
     };
     let work = lead(context, election, shown.clone(), metrics, stop.clone());
+    // The first branch that ends ends the others: being told to stop must not.
+    let told = async {
+        told(stop).await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         served = serve::serve(listener, shown) => served.context("serve metrics"),
         done = work => done,
-        () = told(stop) => std::future::pending().await,
+        () = told => Ok(()),
     }
 }
 
@@ -108,29 +113,25 @@ async fn lead(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    if let Some(election) = &election {
-        // One that waits for its turn is as healthy as it can be.
-        shown
-            .ready
-            .store(true, std::sync::atomic::Ordering::Release);
-        tokio::select! {
-            () = election.win() => {}
-            () = stop.cancelled() => return Ok(()),
-        }
-    }
-    metrics.count_leading();
-    let stopped = stop.clone();
-    let reconciles = controller::run(
-        context,
-        shown.ready,
-        async move { stopped.cancelled().await },
-    );
-    match election {
-        None => reconciles.await,
+    let won = match &election {
+        None => None,
         Some(election) => {
+            // One that waits for its turn is as healthy as it can be.
+            shown.ready.store(true, Ordering::Release);
+            tokio::select! {
+                at = election.win() => Some((election, at)),
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    };
+    metrics.count_leading();
+    let reconciles = controller::run(context, shown.ready, stop);
+    match won {
+        None => reconciles.await,
+        Some((election, at)) => {
             tokio::select! {
                 () = reconciles => election.release().await,
-                () = election.keep() => anyhow::bail!("another operator may lead now"),
+                () = election.keep(at) => anyhow::bail!("another operator may lead now"),
             }
         }
     }

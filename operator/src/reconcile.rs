@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use phlare_operator_api::PhlareCluster;
 use tracing::warn;
 
+use crate::apply::Error;
 use crate::context::Context;
 use crate::metrics::Outcome;
 
@@ -27,20 +28,6 @@ const CALM: Duration = Duration::from_secs(300);
 const BUSY: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(120);
-
-/// A pass could not be finished.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The API server does not answer or refuses.
-    #[error("API server: {0}")]
-    Kube(#[source] Box<kube::Error>),
-}
-
-impl From<kube::Error> for Error {
-    fn from(error: kube::Error) -> Self {
-        Self::Kube(Box::new(error))
-    }
-}
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::Context;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -10,8 +10,10 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::config::Kubeconfig;
+use rustix::process::Signal;
 
 use super::{Cluster, apply, documents};
+use crate::process::send;
 use crate::programs;
 
 /// Namespace of the operator in the manifests.
@@ -26,6 +28,15 @@ pub struct Rights {
 }
 
 impl Rights {
+    /// Everything.
+    #[must_use]
+    pub fn of_an_administrator(cluster: &Cluster) -> Self {
+        Self {
+            kubeconfig: cluster.kubeconfig(),
+            user: "admin".to_owned(),
+        }
+    }
+
     /// Applies what the plain manifests say of accounts and roles, and makes a key.
     ///
     /// # Errors
@@ -95,7 +106,7 @@ impl Operator {
         let log = cluster.directory().join(format!("{name}.log"));
         let child = Command::new(programs::operator()?)
             .args(["run", "--listen=127.0.0.1:0", "--identity", name])
-            .args(["--lease-namespace", HOME])
+            .env("POD_NAMESPACE", HOME)
             .args(arguments)
             .env("KUBECONFIG", &rights.kubeconfig)
             .env("RUST_LOG", "info,phlare_operator=debug")
@@ -105,6 +116,15 @@ impl Operator {
             .spawn()
             .context("start the operator")?;
         Ok(Self { child, log })
+    }
+
+    /// Tells it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        send(&self.child, Signal::TERM)?;
+        Ok(self.child.wait()?)
     }
 
     /// Ends it at once, as a lost node does.

@@ -321,6 +321,50 @@ async fn an_overlay_that_takes_what_is_the_operators_is_refused() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_somebody_else_is_left_alone() {
+    let Some(bench) = bench().await else { return };
+    let services: Api<Service> = Api::namespaced(bench.client.clone(), &bench.namespace);
+    let theirs: Service = serde_json::from_value(json!({
+        "metadata": {"name": "taken"}, "spec": {"ports": [{"port": 80}], "selector": {"app": "theirs"}},
+    }))
+    .unwrap();
+    let theirs = services
+        .create(&PostParams::default(), &theirs)
+        .await
+        .unwrap();
+    bench.create("taken", json!({})).await;
+    let stalled = bench
+        .wait("taken", "Stalled", "True", "ConflictingOwner")
+        .await;
+    let said = format!(
+        "Service {}/taken exists and does not belong to this resource: delete it, or give the resource another name",
+        bench.namespace
+    );
+    assert_eq!(stalled.message, said);
+    assert_eq!(services.get("taken").await.unwrap().spec, theirs.spec);
+    services
+        .delete("taken", &DeleteParams::default())
+        .await
+        .unwrap();
+    bench.ready("taken").await;
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_is_said_in_its_words() {
+    let Some(bench) = bench().await else { return };
+    let spread = |skew: i32| {
+        let rule =
+            json!({"maxSkew": skew, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"});
+        json!({"components": {"all": {"topologySpreadConstraints": [rule]}}})
+    };
+    bench.create("odd", spread(0)).await;
+    let stalled = bench.wait("odd", "Stalled", "True", "ApplyRefused").await;
+    assert!(stalled.message.contains("maxSkew"), "{}", stalled.message);
+    bench.change("odd", spread(1)).await;
+    bench.ready("odd").await;
+}
+
+#[tokio::test]
 async fn volumes_grow() {
     let Some(bench) = bench().await else { return };
     let size = |size: &str| json!({"components": {"monolithic": {"volume": {"size": size}}}});

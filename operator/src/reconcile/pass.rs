@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
-use kube::core::ApiResource;
 use phlare_operator_api::{PhlareCluster, StorageType};
 use serde_json::Value;
 
 use super::status::{self, Said};
-use super::{Error, Pace, volumes};
-use crate::apply::Writer;
+use super::{Pace, volumes};
+use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
 use crate::credentials::{self, Credentials};
@@ -52,10 +51,16 @@ pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pa
         desired: &desired,
         writer: Writer::new(context.client.clone(), meta.namespace),
     };
-    if !facts.paused {
-        pass.write(&mut facts).await?;
+    let written = match facts.paused {
+        true => Ok(()),
+        false => pass.write(&mut facts).await,
+    };
+    if let Err(error) = &written {
+        facts.stuck = error.trouble().or(facts.stuck);
     }
-    said(context, cluster, &live, &facts, Some(&desired), &version).await
+    // What goes wrong is said before it is tried again.
+    let pace = said(context, cluster, &live, &facts, Some(&desired), &version).await?;
+    written.map(|()| pace)
 }
 
 /// The version that pods run: what the resource says, else what they were made with, else the operator's own. An operator
@@ -282,22 +287,15 @@ impl Pass<'_> {
             .map(|object| (object.resource.kind.as_str(), object.name.as_str()))
             .collect();
         let mounted = mounted(self.live);
-        for kind in live::kinds() {
-            if matches!(kind.kind.as_str(), "Deployment" | "StatefulSet") {
-                continue;
-            }
-            let of_kind = self.live.objects().filter(|object| is_of(object, &kind));
-            for object in of_kind {
-                let name = object.name_any();
-                let in_use =
-                    is_of(object, &ApiResource::erase::<ConfigMap>(&())) && mounted.contains(&name);
-                if !self.owns(object)
-                    || in_use
-                    || wanted.contains(&(kind.kind.as_str(), name.as_str()))
-                {
-                    continue;
-                }
-                self.writer.delete(&kind, object).await?;
+        for (kind, object) in self.live.objects_by_kind() {
+            let name = object.name_any();
+            let stays = match kind.kind.as_str() {
+                "Deployment" | "StatefulSet" => true,
+                "ConfigMap" if mounted.contains(&name) => true,
+                kind => wanted.contains(&(kind, name.as_str())),
+            };
+            if !stays && self.owns(object) {
+                self.writer.delete(kind, object).await?;
                 self.context.metrics.wrote(&kind.kind);
             }
         }
@@ -311,13 +309,6 @@ impl Pass<'_> {
             .iter()
             .any(|owner| owner.uid == mine)
     }
-}
-
-fn is_of(object: &DynamicObject, kind: &ApiResource) -> bool {
-    object
-        .types
-        .as_ref()
-        .is_none_or(|types| types.kind == kind.kind)
 }
 
 /// ConfigMaps that pods have, or that pods will have when they come back.

@@ -12,9 +12,8 @@ use phlare_operator_api::{
 };
 use serde_json::{Value, json};
 
-use super::Error;
 use super::pass::views;
-use crate::apply::Scope;
+use crate::apply::{Error, Scope};
 use crate::conditions::{Facts, conditions};
 use crate::context::Context;
 use crate::decide::rollout;

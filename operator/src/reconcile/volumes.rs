@@ -5,8 +5,7 @@ use kube::ResourceExt;
 use phlare_operator_api::Amount;
 use serde_json::{Value, json};
 
-use super::Error;
-use crate::apply::{Scope, Writer};
+use crate::apply::{Error, Scope, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
 use crate::desired::{Desired, Object};
