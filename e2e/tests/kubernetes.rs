@@ -10,6 +10,8 @@ mod definition;
 mod keeping;
 #[path = "kubernetes/leadership.rs"]
 mod leadership;
+#[path = "kubernetes/monitoring.rs"]
+mod monitoring;
 #[path = "kubernetes/packaging.rs"]
 mod packaging;
 #[path = "kubernetes/rollout.rs"]

@@ -2,7 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use phlare_operator_api::condition::{ACCEPTED, READY, RECONCILING, STALLED, UP_TO_DATE};
+use phlare_operator_api::condition::{
+    ACCEPTED, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
+};
 
 /// What the conditions are made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Facts {
     pub unready: Vec<String>,
     /// Whether every pod runs what the resource says.
     pub up_to_date: bool,
+    /// Whether what Prometheus and Grafana are told is there, if something is to be: with a reason and a message.
+    pub monitoring: Option<(bool, &'static str, String)>,
 }
 
 /// The conditions. Those that hold already keep the time since when they do.
@@ -73,6 +77,9 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
             "RolloutPending",
             "some pods don't run what the resource says yet".to_owned(),
         ),
+    }
+    if let Some((active, reason, message)) = &facts.monitoring {
+        say(MONITORING_ACTIVE, *active, reason, message.clone());
     }
     all
 }

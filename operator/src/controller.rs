@@ -50,6 +50,7 @@ pub async fn run(context: Context, ready: Arc<AtomicBool>, stop: CancellationTok
         );
     let clusters: Store<PhlareCluster> = reader.clone();
     let known = reader.clone();
+    metrics.show_conditions(reader.clone());
     let known_before = reader.clone();
     let secrets = watch.metadata::<Secret>();
     let controller = Controller::for_stream(changes, reader)

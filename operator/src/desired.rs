@@ -5,6 +5,7 @@
 mod access;
 mod config;
 mod meta;
+mod monitoring;
 mod network;
 mod pods;
 mod workload;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 pub use self::config::ConfigError;
 pub use self::meta::{Meta, labels};
+pub use self::monitoring::{OPTIONAL, Optional};
 pub use self::workload::Workload;
 use crate::credentials::Credentials;
 use crate::part::Part;
@@ -54,6 +56,8 @@ pub struct Desired {
     pub objects: Vec<Object>,
     /// What runs pods, in the order in which releases reach them.
     pub workloads: Vec<Workload>,
+    /// What Prometheus and Grafana are told. Kinds may be missing; no pod needs it.
+    pub monitoring: Vec<Object>,
 }
 
 /// An object as it is applied.
@@ -130,7 +134,11 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, Error> {
     for budget in access::budgets(&meta, &workloads) {
         objects.push(Object::of(&budget)?);
     }
-    Ok(Desired { objects, workloads })
+    Ok(Desired {
+        objects,
+        workloads,
+        monitoring: monitoring::objects(&meta)?,
+    })
 }
 
 fn name_of(map: &ConfigMap) -> String {

@@ -1,6 +1,6 @@
 //! What is there: everything that carries the labels of a resource, as the API server has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -13,12 +13,13 @@ use kube::{Client, ResourceExt};
 use serde_json::Value;
 
 use crate::decide::rollout;
-use crate::desired::{Meta, Object, RELEASE, labels};
+use crate::desired::{Meta, OPTIONAL, Object, Optional, RELEASE, labels};
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     objects: BTreeMap<(String, String), (ApiResource, DynamicObject)>,
+    unknown: BTreeSet<&'static str>,
     /// All pods, by name.
     pub pods: Vec<Pod>,
     /// All claims of volumes, by name.
@@ -49,7 +50,7 @@ impl Live {
         let selector = format!("{selector},{}=phlare", labels::NAME);
         let everything = ListParams::default().labels(&selector);
         let namespace = meta.namespace;
-        let lists = kinds().into_iter().map(async |kind| {
+        let list = async |kind: ApiResource| {
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
             let list = api.list(&everything).await?;
             let named = list.items.into_iter();
@@ -63,8 +64,28 @@ impl Live {
                 (key, (kind.clone(), object))
             });
             Ok::<Vec<_>, kube::Error>(named.collect())
+        };
+        let lists = try_join_all(kinds().into_iter().map(list)).await?;
+        let mut objects: BTreeMap<_, _> = lists.into_iter().flatten().collect();
+        let optional = OPTIONAL.iter().map(async |kind| {
+            match list(kind.resource()).await {
+                Ok(list) => Ok((kind.kind, Some(list))),
+                // There is no such path, or the rights are those of an older operator: nothing that pods need.
+                Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
+                    Ok((kind.kind, None))
+                }
+                Err(error) => Err(error),
+            }
         });
-        let objects = try_join_all(lists).await?.into_iter().flatten().collect();
+        let mut unknown = BTreeSet::new();
+        for (kind, list) in try_join_all(optional).await? {
+            match list {
+                Some(list) => objects.extend(list),
+                None => {
+                    unknown.insert(kind);
+                }
+            }
+        }
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
         let mut pods = pods.list(&everything).await?.items;
@@ -73,6 +94,7 @@ impl Live {
         claims.sort_by_key(ResourceExt::name_any);
         Ok(Self {
             objects,
+            unknown,
             pods,
             claims,
         })
@@ -83,6 +105,14 @@ impl Live {
     pub fn get(&self, kind: &str, name: &str) -> Option<&DynamicObject> {
         let found = self.objects.get(&(kind.to_owned(), name.to_owned()));
         found.map(|(_, object)| object)
+    }
+
+    /// The kind of an object, if it is one that this Kubernetes does not have.
+    #[must_use]
+    pub fn lacks(&self, object: &Object) -> Option<&'static Optional> {
+        let mut optional = OPTIONAL.iter();
+        let kind = optional.find(|kind| kind.kind == object.resource.kind)?;
+        self.unknown.contains(kind.kind).then_some(kind)
     }
 
     /// The object that another one should be.

@@ -1,13 +1,19 @@
 //! Figures of the operator.
 
+mod conditions;
+
 use std::time::Duration;
 
+use kube::runtime::reflector::Store;
+use phlare_operator_api::PhlareCluster;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use self::conditions::Conditions;
 
 /// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -37,6 +43,7 @@ pub struct Metrics {
     running: Gauge,
     leading: Gauge,
     clusters: Gauge,
+    conditions: Conditions,
 }
 
 impl Metrics {
@@ -50,7 +57,9 @@ impl Metrics {
             running: Gauge::default(),
             leading: Gauge::default(),
             clusters: Gauge::default(),
+            conditions: Conditions::default(),
         };
+        registry.register_collector(Box::new(metrics.conditions.clone()));
         let operator = registry.sub_registry_with_prefix("phlare_operator");
         operator.register(
             "reconciles",
@@ -110,6 +119,11 @@ impl Metrics {
     /// This operator leads from now on.
     pub fn count_leading(&self) {
         self.leading.set(1);
+    }
+
+    /// Where the resources are found whose conditions are shown.
+    pub(crate) fn show_conditions(&self, store: Store<PhlareCluster>) {
+        self.conditions.of(store);
     }
 
     /// How many resources there are.

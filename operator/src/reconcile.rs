@@ -3,6 +3,7 @@
 //! No pass relies on an earlier one: what was done is read from the objects, so an operator that is killed between any two
 //! requests goes on where it was.
 
+mod monitoring;
 mod pass;
 mod status;
 mod volumes;
@@ -24,6 +25,8 @@ use crate::metrics::Outcome;
 
 /// How often a resource is looked at when nothing happens: watches can miss something.
 const CALM: Duration = Duration::from_secs(300);
+/// How often while a kind is missing that nobody announces.
+const WAITING: Duration = Duration::from_secs(30);
 /// How often while something is going on.
 const BUSY: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -34,6 +37,8 @@ const LAST_RETRY: Duration = Duration::from_secs(120);
 enum Pace {
     /// There is nothing to do until something changes.
     Calm,
+    /// The definition of a kind is waited for.
+    Waiting,
     /// Something is going on that nobody announces.
     Busy,
 }
@@ -74,6 +79,7 @@ impl Reconciler {
         this.failures.lock().remove(&ObjectRef::from_obj(&*cluster));
         Ok(match pace {
             Pace::Calm => Action::requeue(spread(CALM, &cluster)),
+            Pace::Waiting => Action::requeue(spread(WAITING, &cluster)),
             Pace::Busy => Action::requeue(BUSY),
         })
     }

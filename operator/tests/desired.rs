@@ -50,6 +50,7 @@ fn made(cluster: &PhlareCluster) -> Desired {
 fn text(desired: &Desired) -> String {
     let workloads = desired.workloads.iter().map(|workload| &workload.object);
     let all = desired.objects.iter().chain(workloads);
+    let all = all.chain(&desired.monitoring);
     let documents = all.map(|object| serde_yaml::to_string(&object.body).unwrap());
     documents.collect::<Vec<_>>().join("---\n")
 }

@@ -66,6 +66,9 @@ async fn good_manifests_are_taken() {
         json!({"limits": {"overrides": {"team-a": {"ingestionRateMb": 12.5, "maxQueryLookback": "30d"}}}}),
         json!({"config": {"overlay": {"limits": {"max_query_length": "48h"}}}}),
         json!({"components": {"all": {"affinity": {"podAntiAffinity": {}}, "env": [{"name": "A", "value": "b"}]}}}),
+        json!({"monitoring": {"serviceMonitor": {"enabled": true, "interval": "1m"}, "dashboards": {"enabled": true, "labels": {}}}}),
+        json!({"tenancy": {"enabled": true}, "grafana": {"datasource": {"enabled": true, "tenant": "team-a"}}}),
+        json!({"grafana": {"datasource": {"enabled": true, "kind": "GrafanaDatasource", "instanceSelector": {}}}}),
     ];
     for spec in good {
         assert_eq!(verdict(&bench, "good", spec.clone()).await, None, "{spec}");
@@ -92,6 +95,26 @@ async fn refused(bench: &Bench, bad: &[(Value, &str)]) {
         let said = said.unwrap_or_else(|| "it was taken".to_owned());
         assert!(said.contains(message), "{spec}\nsaid: {said}");
     }
+}
+
+#[tokio::test]
+async fn data_sources_are_told_whose_profiles_and_which_grafana() {
+    let Some(bench) = bench().await else { return };
+    let bad = [
+        (
+            json!({"tenancy": {"enabled": true}, "grafana": {"datasource": {"enabled": true}}}),
+            "spec.grafana.datasource.tenant is missing",
+        ),
+        (
+            json!({"grafana": {"datasource": {"enabled": true, "kind": "GrafanaDatasource"}}}),
+            "needs spec.grafana.datasource.instanceSelector",
+        ),
+        (
+            json!({"monitoring": {"serviceMonitor": {"interval": "often"}}}),
+            "spec.monitoring.serviceMonitor.interval",
+        ),
+    ];
+    refused(&bench, &bad).await;
 }
 
 #[tokio::test]

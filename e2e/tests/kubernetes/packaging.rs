@@ -67,6 +67,10 @@ async fn the_chart_watches_one_namespace_if_it_is_told_to_and_refuses_odd_values
     assert!(text.contains("--namespace=obs"), "{text}");
     // The definition comes along, and stays when the chart goes.
     assert!(text.contains("helm.sh/resource-policy: keep"), "{text}");
+    assert!(!text.contains("PodMonitor"), "{text}");
+    let output = rendered(&renderer, &["podMonitor.enabled=true"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("kind: PodMonitor"), "{text}");
     let output = rendered(&renderer, &["replica=3"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(

@@ -11,7 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Components, Opaque, PhlareClusterStatus, Storage, TenantLimits};
+use crate::{Components, Grafana, Monitoring, Opaque, PhlareClusterStatus, Storage, TenantLimits};
 
 /// A Phlare: where its blocks are, of which processes it consists, what its tenants may do.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -78,6 +78,9 @@ use crate::{Components, Opaque, PhlareClusterStatus, Storage, TenantLimits};
     ),
     validation = Rule::new("!self.zoneAwareness.enabled || !has(self.components.storeGateway.replicas) || self.components.storeGateway.replicas % self.zoneAwareness.zones.size() == 0").message(
         "spec.components.storeGateway.replicas is the number of all zones together: make it a multiple of the number of zones"
+    ),
+    validation = Rule::new("!self.tenancy.enabled || !self.grafana.datasource.enabled || has(self.grafana.datasource.tenant)").message(
+        "spec.grafana.datasource.tenant is missing: with spec.tenancy.enabled every query names a tenant"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -154,6 +157,14 @@ pub struct PhlareClusterSpec {
     /// Who may connect to the pods.
     #[serde(default)]
     pub network_policy: NetworkPolicy,
+
+    /// What Prometheus is told, and dashboards.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+
+    /// What Grafana shows profiles with.
+    #[serde(default)]
+    pub grafana: Grafana,
 }
 
 /// How a Phlare is made up.

@@ -7,6 +7,7 @@ mod cluster;
 mod component;
 mod definition;
 mod limits;
+mod monitoring;
 mod opaque;
 mod status;
 mod storage;
@@ -21,6 +22,9 @@ pub use component::{
 };
 pub use definition::{definition, json};
 pub use limits::{Limits, TenantLimits};
+pub use monitoring::{
+    Dashboards, Datasource, DatasourceKind, Grafana, Monitoring, PrometheusRule, ServiceMonitor,
+};
 pub use opaque::Opaque;
 pub use status::{ComponentStatus, Endpoints, PhlareClusterStatus, Release, condition};
 pub use storage::{

@@ -116,4 +116,6 @@ pub mod condition {
     pub const STALLED: &str = "Stalled";
     /// True: every pod runs what the resource says.
     pub const UP_TO_DATE: &str = "UpToDate";
+    /// True: what `spec.monitoring` and `spec.grafana` ask for is there; absent if they ask for nothing.
+    pub const MONITORING_ACTIVE: &str = "MonitoringActive";
 }

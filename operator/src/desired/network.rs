@@ -1,5 +1,7 @@
 //! Services, and who may connect.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -10,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use phlare_operator_api::{Mode, NetworkPolicyMode};
 use serde_json::Value;
 
-use super::{Error, GOSSIP, Meta, PORT};
+use super::{Error, GOSSIP, Meta, PORT, labels};
 use crate::part::Part;
 
 /// Name of the headless Service in which all pods are.
@@ -26,10 +28,11 @@ pub(super) fn services(meta: &Meta<'_>) -> Vec<Service> {
         Mode::Microservices => Part::QueryFrontend,
     };
     let http = [port("http", PORT, "TCP")];
-    let gossip = [port("gossip", GOSSIP, "UDP")];
+    // Prometheus finds all pods here, too.
+    let every = [port("gossip", GOSSIP, "UDP"), port("http", PORT, "TCP")];
     let mut services = vec![
         service(meta, meta.name.to_owned(), Some(front), &http),
-        headless(service(meta, members(meta), None, &gossip)),
+        headless(service(meta, members(meta), None, &every)),
     ];
     for &part in Part::of(meta.spec.mode) {
         let name = meta.named(part);
@@ -119,11 +122,30 @@ pub(super) fn policies(meta: &Meta<'_>) -> Result<Vec<NetworkPolicy>, Error> {
         }),
     };
     let mut policies = vec![policy(meta.named("members"), None, among_members)];
+    if meta.spec.monitoring.service_monitor.enabled {
+        policies.push(policy(meta.named("metrics"), None, from_prometheus()));
+    }
     let parts = Part::of(meta.spec.mode).iter();
     for &part in parts.filter(|part| part.is_called_by_clients()) {
         policies.push(policy(meta.named(part), Some(part), from_clients.clone()));
     }
     Ok(policies)
+}
+
+/// The pods that the Prometheus operator makes, wherever they are.
+fn from_prometheus() -> NetworkPolicyIngressRule {
+    let prometheus = BTreeMap::from([(labels::NAME.to_owned(), "prometheus".to_owned())]);
+    NetworkPolicyIngressRule {
+        from: Some(vec![NetworkPolicyPeer {
+            namespace_selector: Some(LabelSelector::default()),
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(prometheus),
+                ..LabelSelector::default()
+            }),
+            ..NetworkPolicyPeer::default()
+        }]),
+        ports: Some(vec![open((PORT, "TCP"))]),
+    }
 }
 
 fn open((port, protocol): (i32, &str)) -> NetworkPolicyPort {

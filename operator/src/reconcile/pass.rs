@@ -9,7 +9,7 @@ use phlare_operator_api::{PhlareCluster, StorageType};
 use serde_json::Value;
 
 use super::status::{self, Said};
-use super::{Pace, volumes};
+use super::{Pace, monitoring, volumes};
 use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
@@ -133,15 +133,22 @@ async fn said(
         let pods = trouble::of_pods(&live.pods);
         facts.stuck = pods.or_else(|| live.objects().find_map(trouble::of_workload));
     }
+    if let (None, Some(desired)) = (&facts.monitoring, desired) {
+        facts.monitoring = monitoring::seen(desired, live);
+    }
+    let pace = match (&facts.progress, &facts.monitoring) {
+        (Some(_), _) => Pace::Busy,
+        (None, Some((_, monitoring::CRD_MISSING, _))) => Pace::Waiting,
+        (None, _) => Pace::Calm,
+    };
     let said = Said {
         live,
         desired,
         version,
         facts,
     };
-    let busy = said.facts.progress.is_some();
     status::say(context, cluster, said).await?;
-    Ok(if busy { Pace::Busy } else { Pace::Calm })
+    Ok(pace)
 }
 
 struct Pass<'a> {
@@ -183,6 +190,8 @@ impl Pass<'_> {
         }
         self.scale(facts, !done).await?;
         volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
+        facts.monitoring =
+            monitoring::write(self.context, &self.writer, self.live, self.desired).await?;
         self.sweep().await
     }
 
@@ -284,6 +293,7 @@ impl Pass<'_> {
             .desired
             .objects
             .iter()
+            .chain(&self.desired.monitoring)
             .map(|object| (object.resource.kind.as_str(), object.name.as_str()))
             .collect();
         let mounted = mounted(self.live);
