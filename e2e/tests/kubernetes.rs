@@ -2,6 +2,8 @@
 //! says. Pods are ready at once unless something is wrong with them; no profile flows here.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "kubernetes/autoscale.rs"]
+mod autoscale;
 #[path = "kubernetes/bench.rs"]
 mod bench;
 #[path = "kubernetes/definition.rs"]

@@ -2,8 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+use phlare_operator_api::AutoscalingStatus;
 use phlare_operator_api::condition::{
-    ACCEPTED, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
+    ACCEPTED, AUTOSCALING_ACTIVE, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
 };
 
 /// What the conditions are made of.
@@ -25,6 +26,34 @@ pub struct Facts {
     pub up_to_date: bool,
     /// Whether what Prometheus and Grafana are told is there, if something is to be: with a reason and a message.
     pub monitoring: Option<(bool, &'static str, String)>,
+    /// Who decides on the number of queriers; None if the resource does.
+    pub autoscaling: Option<Autoscaled>,
+}
+
+/// Who decides on a number of pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Autoscaled {
+    /// Whether somebody does.
+    pub active: bool,
+    /// Who, or why nobody.
+    pub reason: &'static str,
+    /// The same for people.
+    pub message: String,
+    /// What the operator remembers if it is the one who does.
+    pub state: Option<AutoscalingStatus>,
+}
+
+impl Autoscaled {
+    /// Without anything to remember.
+    #[must_use]
+    pub const fn of(active: bool, reason: &'static str, message: String) -> Self {
+        Self {
+            active,
+            reason,
+            message,
+            state: None,
+        }
+    }
 }
 
 /// The conditions. Those that hold already keep the time since when they do.
@@ -63,6 +92,14 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
     }
     if let Some((reason, message)) = &facts.stuck {
         say(STALLED, true, reason, message.clone());
+    }
+    if let Some(said) = &facts.autoscaling {
+        say(
+            AUTOSCALING_ACTIVE,
+            said.active,
+            said.reason,
+            said.message.clone(),
+        );
     }
     match facts.up_to_date {
         true => say(

@@ -1,8 +1,11 @@
 //! What every reconcile needs.
 
+use std::sync::Arc;
+
 use kube::Client;
 use kube::runtime::events::Recorder;
 
+use crate::autoscaler::Autoscaler;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -16,6 +19,8 @@ pub struct Context {
     pub settings: Settings,
     /// Ingesters.
     pub drain: Drain,
+    /// What is remembered of autoscaling.
+    pub autoscaler: Arc<Autoscaler>,
     /// Events.
     pub recorder: Recorder,
     /// Figures.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
@@ -66,6 +67,7 @@ pub async fn run(context: Context, ready: Arc<AtomicBool>, stop: CancellationTok
         .owns(watch.metadata::<ServiceAccount>(), ours())
         .owns(watch.metadata::<PodDisruptionBudget>(), ours())
         .owns(watch.metadata::<NetworkPolicy>(), ours())
+        .owns(watch.metadata::<HorizontalPodAutoscaler>(), ours())
         .watches(watch.metadata::<Pod>(), phlares(), instance)
         .watches(
             watch.metadata::<PersistentVolumeClaim>(),

@@ -1,4 +1,5 @@
 //! Decisions: from what is there and what should be to what is done next. Pure: no clock, no network.
 
+pub mod autoscale;
 pub mod rollout;
 pub mod scale;

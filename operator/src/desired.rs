@@ -8,6 +8,7 @@ mod meta;
 mod monitoring;
 mod network;
 mod pods;
+mod scaler;
 mod workload;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -47,6 +48,8 @@ pub struct Inputs<'a> {
     pub version: String,
     /// Logins of the object store.
     pub credentials: &'a Credentials,
+    /// Where the operator runs.
+    pub operator_namespace: &'a str,
 }
 
 /// Everything that should be there.
@@ -123,7 +126,7 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, Error> {
     for service in network::services(&meta) {
         objects.push(Object::of(&service)?);
     }
-    for policy in network::policies(&meta)? {
+    for policy in network::policies(&meta, inputs.operator_namespace)? {
         objects.push(Object::of(&policy)?);
     }
     let settings = name_of(&config.settings);
@@ -134,6 +137,7 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, Error> {
     for budget in access::budgets(&meta, &workloads) {
         objects.push(Object::of(&budget)?);
     }
+    objects.extend(scaler::of(&meta)?);
     Ok(Desired {
         objects,
         workloads,

@@ -4,11 +4,13 @@
 //! to the API server. Knows nothing of how the components work inside.
 
 pub mod apply;
+pub mod autoscaler;
 pub mod conditions;
 pub mod context;
 pub mod controller;
 pub mod credentials;
 pub mod decide;
+pub mod demand;
 pub mod desired;
 pub mod drain;
 pub mod hash;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -37,6 +38,7 @@ pub fn kinds() -> Vec<ApiResource> {
         ApiResource::erase::<PodDisruptionBudget>(&()),
         ApiResource::erase::<Deployment>(&()),
         ApiResource::erase::<StatefulSet>(&()),
+        ApiResource::erase::<HorizontalPodAutoscaler>(&()),
     ]
 }
 
@@ -152,6 +154,12 @@ pub fn state(object: &DynamicObject) -> rollout::Live {
 pub fn replicas(object: &DynamicObject) -> i32 {
     // The API server's default is 1.
     count(Some(number(&object.data, "/spec/replicas").unwrap_or(1)))
+}
+
+/// Pods of a workload that there are.
+#[must_use]
+pub fn pods(object: &DynamicObject) -> i32 {
+    count(number(&object.data, "/status/replicas"))
 }
 
 fn number(value: &Value, path: &str) -> Option<i64> {

@@ -8,7 +8,9 @@ use anyhow::Context as _;
 use clap::Parser;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use phlare_operator::autoscaler::Autoscaler;
 use phlare_operator::context::Context;
+use phlare_operator::demand::Demand;
 use phlare_operator::drain::Drain;
 use phlare_operator::leader::Election;
 use phlare_operator::metrics::Metrics;
@@ -88,6 +90,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
         drain: Drain::new().context("make a client of ingesters")?,
+        autoscaler: Arc::new(Autoscaler::new(
+            Demand::new().context("make a client of query-schedulers")?,
+        )),
         client,
         settings,
         metrics: metrics.clone(),

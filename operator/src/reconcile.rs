@@ -3,6 +3,7 @@
 //! No pass relies on an earlier one: what was done is read from the objects, so an operator that is killed between any two
 //! requests goes on where it was.
 
+mod autoscale;
 mod monitoring;
 mod pass;
 mod status;
@@ -39,6 +40,8 @@ enum Pace {
     Calm,
     /// The definition of a kind is waited for.
     Waiting,
+    /// There is nothing to do until something changes, or so much time has passed.
+    Within(Duration),
     /// Something is going on that nobody announces.
     Busy,
 }
@@ -80,6 +83,7 @@ impl Reconciler {
         Ok(match pace {
             Pace::Calm => Action::requeue(spread(CALM, &cluster)),
             Pace::Waiting => Action::requeue(spread(WAITING, &cluster)),
+            Pace::Within(period) => Action::requeue(period),
             Pace::Busy => Action::requeue(BUSY),
         })
     }

@@ -43,6 +43,7 @@ fn made(cluster: &PhlareCluster) -> Desired {
         } else {
             &none
         },
+        operator_namespace: "phlare-operator",
     };
     desired(&inputs).unwrap()
 }
@@ -154,6 +155,7 @@ fn affinities_that_are_none_are_named_by_their_place() {
         image: String::new(),
         version: String::new(),
         credentials: &Credentials::default(),
+        operator_namespace: "",
     };
     let problem = desired(&inputs).unwrap_err().to_string();
     assert!(

@@ -21,6 +21,7 @@ fn made(spec: &Value) -> Desired {
         image: "phlare/phlare:0.1.0".to_owned(),
         version: "0.1.0".to_owned(),
         credentials: &Credentials::default(),
+        operator_namespace: "phlare-operator",
     };
     desired(&inputs).unwrap()
 }
@@ -210,6 +211,7 @@ fn two_resources_share_no_file_and_no_identity() {
         image: String::new(),
         version: String::new(),
         credentials: &Credentials::default(),
+        operator_namespace: "phlare-operator",
     })
     .unwrap();
     assert!(other(&one).is_disjoint(&other(&two)));

@@ -65,6 +65,20 @@ async fn good_manifests_are_taken() {
         json!({"storage": {"type": "Swift", "swift": {"container": "profiles", "authUrl": "https://keystone:5000/v3", "credentialsSecretRef": {"name": "login"}}}}),
         json!({"limits": {"overrides": {"team-a": {"ingestionRateMb": 12.5, "maxQueryLookback": "30d"}}}}),
         json!({"config": {"overlay": {"limits": {"max_query_length": "48h"}}}}),
+        s3(json!({"autoscaling": {"querier": {"enabled": true, "maxReplicas": 20}}})),
+        json!({"autoscaling": {"querier": {"maxReplicas": 20}}}),
+        s3(
+            json!({"autoscaling": {"querier": {"enabled": true, "minReplicas": 3, "maxReplicas": 3, "tolerance": "0.05", "queueDepth": {"targetPerReplica": 3, "syncPeriod": "1m"}}}}),
+        ),
+        s3(
+            json!({"autoscaling": {"querier": {"enabled": true, "strategy": "HPA", "maxReplicas": 9, "hpa": {"targetCpuUtilization": 75, "targetMemoryUtilization": 90}, "behavior": {"scaleUp": {"policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}], "selectPolicy": "Min"}, "scaleDown": {"stabilizationWindowSeconds": 0}}}}}),
+        ),
+        s3(
+            json!({"autoscaling": {"querier": {"enabled": true, "strategy": "KEDA", "maxReplicas": 9, "keda": {"triggers": [{"type": "cron", "metadata": {"timezone": "UTC"}}]}}}}),
+        ),
+        s3(
+            json!({"autoscaling": {"querier": {"enabled": true, "strategy": "External", "maxReplicas": 9}}}),
+        ),
         json!({"components": {"all": {"affinity": {"podAntiAffinity": {}}, "env": [{"name": "A", "value": "b"}]}}}),
         json!({"monitoring": {"serviceMonitor": {"enabled": true, "interval": "1m"}, "dashboards": {"enabled": true, "labels": {}}}}),
         json!({"tenancy": {"enabled": true}, "grafana": {"datasource": {"enabled": true, "tenant": "team-a"}}}),
@@ -241,6 +255,77 @@ async fn bad_manifests_are_refused_and_told_what_to_write_instead() {
     assert!(said.contains("choose a shorter one"), "{said}");
     let said = verdict(&bench, "9lives", json!({})).await.unwrap();
     assert!(said.contains("begin with a letter"), "{said}");
+}
+
+#[tokio::test]
+async fn autoscaling_that_can_not_work_is_refused() {
+    let Some(bench) = bench().await else { return };
+    let querier = |more: Value| {
+        let mut spec = json!({"autoscaling": {"querier": {"enabled": true, "maxReplicas": 9}}});
+        merge(&mut spec["autoscaling"]["querier"], more);
+        s3(spec)
+    };
+    let bad = [
+        (
+            json!({"autoscaling": {"querier": {"enabled": true, "maxReplicas": 9}}}),
+            "spec.autoscaling.querier needs mode Microservices",
+        ),
+        (
+            querier(json!({"minReplicas": 10})),
+            "spec.autoscaling.querier.minReplicas is more than maxReplicas",
+        ),
+        (
+            querier(json!({"minReplicas": 0})),
+            "spec.autoscaling.querier.minReplicas",
+        ),
+        (
+            s3(json!({"autoscaling": {"querier": {"enabled": true}}})),
+            "spec.autoscaling.querier.maxReplicas: Required",
+        ),
+        (
+            querier(json!({"strategy": "VPA"})),
+            "spec.autoscaling.querier.strategy",
+        ),
+        (
+            querier(json!({"strategy": "KEDA", "keda": {"triggers": []}})),
+            "spec.autoscaling.querier.keda.triggers",
+        ),
+        (
+            querier(json!({"queueDepth": {"syncPeriod": "1s"}})),
+            "queueDepth.syncPeriod is between 5s and 5m",
+        ),
+        (
+            querier(json!({"queueDepth": {"syncPeriod": "1h"}})),
+            "spec.autoscaling.querier.queueDepth.syncPeriod",
+        ),
+        (
+            querier(json!({"queueDepth": {"targetPerReplica": 0}})),
+            "spec.autoscaling.querier.queueDepth.targetPerReplica",
+        ),
+        (
+            querier(json!({"hpa": {"targetCpuUtilization": 0}})),
+            "spec.autoscaling.querier.hpa.targetCpuUtilization",
+        ),
+        (
+            querier(json!({"tolerance": "10%"})),
+            "spec.autoscaling.querier.tolerance",
+        ),
+        (
+            querier(json!({"behavior": {"scaleDown": {"stabilizationWindowSeconds": 7200}}})),
+            "behavior.scaleDown.stabilizationWindowSeconds",
+        ),
+        (
+            querier(
+                json!({"behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 0, "periodSeconds": 15}]}}}),
+            ),
+            "behavior.scaleUp.policies[0].value",
+        ),
+        (
+            querier(json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}})),
+            "behavior.scaleUp.selectPolicy",
+        ),
+    ];
+    refused(&bench, &bad).await;
 }
 
 #[tokio::test]

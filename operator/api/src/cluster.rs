@@ -11,7 +11,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Components, Grafana, Monitoring, Opaque, PhlareClusterStatus, Storage, TenantLimits};
+use crate::{
+    Autoscaling, Components, Grafana, Monitoring, Opaque, PhlareClusterStatus, Storage,
+    TenantLimits,
+};
 
 /// A Phlare: where its blocks are, of which processes it consists, what its tenants may do.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -69,6 +72,9 @@ use crate::{Components, Grafana, Monitoring, Opaque, PhlareClusterStatus, Storag
     ),
     validation = Rule::new("!self.zoneAwareness.enabled || self.mode == 'Microservices'").message(
         "spec.zoneAwareness needs mode Microservices"
+    ),
+    validation = Rule::new("!has(self.autoscaling.querier) || !self.autoscaling.querier.enabled || self.mode == 'Microservices'").message(
+        "spec.autoscaling.querier needs mode Microservices: in the other one no pods are only queriers"
     ),
     validation = Rule::new("!self.zoneAwareness.enabled || self.zoneAwareness.zones.size() >= (has(self.replicationFactor) ? self.replicationFactor : 3)").message(
         "spec.zoneAwareness.zones needs as many zones as the replication factor (3, if spec.replicationFactor says nothing else), so that each has a copy"
@@ -149,6 +155,10 @@ pub struct PhlareClusterSpec {
     /// What concerns one component, and, as `all`, each of them.
     #[serde(default)]
     pub components: Components,
+
+    /// Numbers of pods that follow the load.
+    #[serde(default)]
+    pub autoscaling: Autoscaling,
 
     /// The account that pods run as.
     #[serde(default)]

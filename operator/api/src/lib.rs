@@ -3,6 +3,7 @@
 //! Types, defaults and rules only: what a manifest may say. Nothing here knows what is made of it, and nothing asks a
 //! Kubernetes. The definition in `crds/` is generated from these types: [`definition`].
 
+mod autoscaling;
 mod cluster;
 mod component;
 mod definition;
@@ -12,6 +13,10 @@ mod opaque;
 mod status;
 mod storage;
 
+pub use autoscaling::{
+    Autoscaling, Behavior, Hpa, Keda, PolicyType, QuerierAutoscaling, QueueDepth, ScalingPolicy,
+    ScalingRules, SelectPolicy, Strategy,
+};
 pub use cluster::{
     Config, Image, LocalReference, Mode, NetworkPolicy, NetworkPolicyMode, PhlareCluster,
     PhlareClusterSpec, PullPolicy, Retention, ServiceAccount, Tenancy, ZoneAwareness,
@@ -26,7 +31,10 @@ pub use monitoring::{
     Dashboards, Datasource, DatasourceKind, Grafana, Monitoring, PrometheusRule, ServiceMonitor,
 };
 pub use opaque::Opaque;
-pub use status::{ComponentStatus, Endpoints, PhlareClusterStatus, Release, condition};
+pub use status::{
+    AutoscalingStatus, ComponentStatus, Endpoints, PhlareClusterStatus, Recommendation, Release,
+    ScaleEvent, condition,
+};
 pub use storage::{
     Authentication, Azure, Gcs, S3, ServerSideEncryption, Storage, StorageType, Swift,
 };

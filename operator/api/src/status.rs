@@ -5,7 +5,7 @@
     reason = "the derive makes a second type of each, which nobody reaches"
 )]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,10 @@ pub struct PhlareClusterStatus {
     /// What pods run: see `kubectl get controllerrevisions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
+
+    /// What strategy QueueDepth has decided, and goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<AutoscalingStatus>,
 
     /// What holds. `Ready` is the one to wait for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -104,6 +108,48 @@ pub struct Release {
     pub target: String,
 }
 
+/// What strategy QueueDepth has decided, and goes by. It outlives the operator, so that one that starts does not forget
+/// that there was load a minute ago.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoscalingStatus {
+    /// Queriers that there should be.
+    pub desired: i32,
+
+    /// When the number was changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_scale_time: Option<Time>,
+
+    /// What the load called for: of the last one since when it does, of the others until when it did. Those are left out
+    /// that can't matter any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub recommendations: Vec<Recommendation>,
+
+    /// What was changed lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub events: Vec<ScaleEvent>,
+}
+
+/// How many pods the load called for.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+pub struct Recommendation {
+    /// Since when, or until when.
+    pub at: Time,
+    /// How many.
+    pub replicas: i32,
+}
+
+/// A change of a number of pods.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+pub struct ScaleEvent {
+    /// When.
+    pub at: Time,
+    /// How many more; fewer are negative.
+    pub delta: i32,
+}
+
 /// Types of conditions.
 pub mod condition {
     /// True: the resource can be carried out as it is written.
@@ -118,4 +164,6 @@ pub mod condition {
     pub const UP_TO_DATE: &str = "UpToDate";
     /// True: what `spec.monitoring` and `spec.grafana` ask for is there; absent if they ask for nothing.
     pub const MONITORING_ACTIVE: &str = "MonitoringActive";
+    /// True: the number of queriers follows the load, or is somebody else's. Absent without autoscaling.
+    pub const AUTOSCALING_ACTIVE: &str = "AutoscalingActive";
 }

@@ -43,7 +43,7 @@ impl Optional {
 }
 
 /// Kinds of which the operator makes objects if their definitions are there.
-pub const OPTIONAL: [Optional; 3] = [
+pub const OPTIONAL: [Optional; 4] = [
     Optional {
         group: "monitoring.coreos.com",
         version: "v1",
@@ -65,12 +65,19 @@ pub const OPTIONAL: [Optional; 3] = [
         plural: "grafanadatasources",
         by: "the Grafana operator",
     },
+    Optional {
+        group: "keda.sh",
+        version: "v1alpha1",
+        kind: "ScaledObject",
+        plural: "scaledobjects",
+        by: "KEDA",
+    },
 ];
 
 /// Everything that the resource asks for.
 pub(super) fn objects(meta: &Meta<'_>) -> Result<Vec<Object>, Error> {
     let monitoring = &meta.spec.monitoring;
-    let [monitor, rule, grafana] = OPTIONAL;
+    let [monitor, rule, grafana, _] = OPTIONAL;
     let mut objects = Vec::new();
     if monitoring.service_monitor.enabled {
         let labels = &monitoring.service_monitor.labels;

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use phlare_operator_api::{Mode, NetworkPolicyMode};
 use serde_json::Value;
 
-use super::{Error, GOSSIP, Meta, PORT, labels};
+use super::{Error, GOSSIP, Meta, OPERATOR, PORT, labels};
 use crate::part::Part;
 
 /// Name of the headless Service in which all pods are.
@@ -81,8 +81,12 @@ fn headless(mut service: Service) -> Service {
     service
 }
 
-/// Members may do everything with each other; clients reach the port of clients only.
-pub(super) fn policies(meta: &Meta<'_>) -> Result<Vec<NetworkPolicy>, Error> {
+/// Members may do everything with each other; clients reach the port of clients only. The operator asks members how much
+/// they have to do, and tells them to prepare for their end.
+pub(super) fn policies(
+    meta: &Meta<'_>,
+    operator_namespace: &str,
+) -> Result<Vec<NetworkPolicy>, Error> {
     let policy = &meta.spec.network_policy;
     if policy.mode == NetworkPolicyMode::None {
         return Ok(Vec::new());
@@ -108,26 +112,57 @@ pub(super) fn policies(meta: &Meta<'_>) -> Result<Vec<NetworkPolicy>, Error> {
         }]),
         ports: Some(ports.map(open).to_vec()),
     };
+    let operator = LabelSelector {
+        match_labels: Some(BTreeMap::from([(
+            labels::NAME.to_owned(),
+            OPERATOR.to_owned(),
+        )])),
+        ..LabelSelector::default()
+    };
+    let home = LabelSelector {
+        match_labels: Some(BTreeMap::from([(
+            "kubernetes.io/metadata.name".to_owned(),
+            operator_namespace.to_owned(),
+        )])),
+        ..LabelSelector::default()
+    };
+    let from_operator = NetworkPolicyIngressRule {
+        from: Some(vec![NetworkPolicyPeer {
+            namespace_selector: Some(home),
+            pod_selector: Some(operator),
+            ..NetworkPolicyPeer::default()
+        }]),
+        ports: Some(vec![open((PORT, "TCP"))]),
+    };
     let from_clients = NetworkPolicyIngressRule {
         from: (!clients.is_empty()).then_some(clients),
         ports: Some(vec![open((PORT, "TCP"))]),
     };
-    let policy = |name: String, part, rule| NetworkPolicy {
+    let policy = |name: String, part, rules| NetworkPolicy {
         metadata: meta.object(name, meta.labels()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods(part)),
-            ingress: Some(vec![rule]),
+            ingress: Some(rules),
             policy_types: Some(vec!["Ingress".to_owned()]),
             ..NetworkPolicySpec::default()
         }),
     };
-    let mut policies = vec![policy(meta.named("members"), None, among_members)];
+    let mut policies = vec![policy(
+        meta.named("members"),
+        None,
+        vec![among_members, from_operator],
+    )];
     if meta.spec.monitoring.service_monitor.enabled {
-        policies.push(policy(meta.named("metrics"), None, from_prometheus()));
+        let rules = vec![from_prometheus()];
+        policies.push(policy(meta.named("metrics"), None, rules));
     }
     let parts = Part::of(meta.spec.mode).iter();
     for &part in parts.filter(|part| part.is_called_by_clients()) {
-        policies.push(policy(meta.named(part), Some(part), from_clients.clone()));
+        policies.push(policy(
+            meta.named(part),
+            Some(part),
+            vec![from_clients.clone()],
+        ));
     }
     Ok(policies)
 }

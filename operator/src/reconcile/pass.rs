@@ -9,7 +9,7 @@ use phlare_operator_api::{PhlareCluster, StorageType};
 use serde_json::Value;
 
 use super::status::{self, Said};
-use super::{Pace, monitoring, volumes};
+use super::{Pace, autoscale, monitoring, volumes};
 use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
@@ -37,13 +37,14 @@ pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pa
     }
     let live = Live::of(&context.client, &meta).await?;
     let version = version(context, cluster, &live);
-    let desired = match planned(context, cluster, &version).await? {
+    let mut desired = match planned(context, cluster, &version).await? {
         Ok(desired) => desired,
         Err((reason, message)) => {
             facts.refused = Some((reason, message));
             return said(context, cluster, &live, &facts, None, &version).await;
         }
     };
+    let next = autoscale::step(context, cluster, &live, &mut desired, &mut facts).await;
     let pass = Pass {
         context,
         meta: &meta,
@@ -60,6 +61,10 @@ pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pa
     }
     // What goes wrong is said before it is tried again.
     let pace = said(context, cluster, &live, &facts, Some(&desired), &version).await?;
+    let pace = match (pace, next) {
+        (Pace::Calm | Pace::Waiting, Some(next)) => Pace::Within(next),
+        (pace, _) => pace,
+    };
     written.map(|()| pace)
 }
 
@@ -115,6 +120,10 @@ async fn planned(
         image,
         version: version.to_owned(),
         credentials: &credentials,
+        operator_namespace: match &context.settings.lease_namespace {
+            Some(namespace) => namespace,
+            None => context.client.default_namespace(),
+        },
     };
     let desired = desired::desired(&inputs);
     Ok(desired.map_err(|error| ("ConfigInvalid", error.to_string())))

@@ -3,14 +3,14 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, DynamicObject, Patch};
+use kube::api::{Api, Patch};
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
-use phlare_operator_api::condition::{ACCEPTED, READY, RECONCILING, STALLED};
+use phlare_operator_api::condition::{ACCEPTED, AUTOSCALING_ACTIVE, READY, RECONCILING, STALLED};
 use phlare_operator_api::{
     ComponentStatus, Endpoints, Mode, PhlareCluster, PhlareClusterStatus, Release,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::pass::views;
 use crate::apply::{Error, Scope};
@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::decide::rollout;
 use crate::desired::{Desired, Meta, PORT, Workload};
 use crate::hash;
-use crate::live::{Live, state};
+use crate::live::{self, Live, state};
 use crate::part::Part;
 
 /// What there is to say.
@@ -113,6 +113,14 @@ fn status(
         endpoints: Some(endpoints(&meta)),
         ..PhlareClusterStatus::default()
     };
+    status.autoscaling = match desired {
+        // It can't be carried out for now: nothing is forgotten for that.
+        None => before.autoscaling.clone(),
+        Some(_) => facts
+            .autoscaling
+            .as_ref()
+            .and_then(|said| said.state.clone()),
+    };
     if let Some(desired) = desired {
         let views = views(desired, live);
         let done = rollout::is_done(&views);
@@ -146,7 +154,7 @@ fn status(
             .find(|workload| workload.part == Part::Querier);
         status.querier_replicas = Some(
             match queriers.and_then(|querier| live.twin(&querier.object)) {
-                Some(there) => pods_there(there),
+                Some(there) => live::pods(there),
                 None => 0,
             },
         );
@@ -159,14 +167,6 @@ fn status(
     }
     status.conditions = conditions(&facts, &before.conditions, Timestamp::now());
     status
-}
-
-fn pods_there(workload: &DynamicObject) -> i32 {
-    let pods = workload
-        .data
-        .pointer("/status/replicas")
-        .and_then(Value::as_i64);
-    i32::try_from(pods.unwrap_or_default()).unwrap_or(i32::MAX)
 }
 
 fn unready(desired: &Desired, live: &Live) -> Vec<String> {
@@ -221,7 +221,7 @@ async fn tell(
         })
     };
     let reference: ObjectReference = cluster.object_ref(&());
-    for kind in [ACCEPTED, READY, RECONCILING, STALLED] {
+    for kind in [ACCEPTED, READY, RECONCILING, STALLED, AUTOSCALING_ACTIVE] {
         let Some((status, reason, message)) = find(after, kind) else {
             continue;
         };
@@ -233,7 +233,7 @@ async fn tell(
         }
         let is_good = match kind {
             STALLED => false,
-            ACCEPTED => status == "True",
+            ACCEPTED | AUTOSCALING_ACTIVE => status == "True",
             _ => true,
         };
         let event = Event {
