@@ -2,6 +2,7 @@
 
 mod audit;
 mod images;
+mod lethal;
 mod operator;
 
 use std::fs;
@@ -19,7 +20,8 @@ use kube::{Client, Config, ResourceExt};
 use serde::Deserialize;
 
 pub use self::audit::{Audit, Request};
-pub use self::images::{images, real_nodes_allowed};
+pub use self::images::{NEXT, images, real_nodes_allowed};
+pub use self::lethal::Lethal;
 pub use self::operator::{Operator, Rights};
 use crate::{programs, shared};
 

@@ -9,6 +9,7 @@ pub mod collector;
 pub mod flame;
 pub mod fleet;
 pub mod kubernetes;
+pub mod load;
 pub mod netns;
 pub mod pprof;
 mod process;
@@ -20,7 +21,7 @@ pub mod store;
 
 pub use client::{Client, Reply};
 pub use pprof::Pprof;
-pub use process::until;
+pub use process::{until, until_within};
 pub use server::{Options, Server};
 
 /// Nanoseconds since the Unix epoch. These tests talk to programs that have the same clock and no other.

@@ -18,12 +18,24 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 /// Its own; or it does not hold in time, `what` says what it is.
 pub async fn until(
     what: &str,
+    holds: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    until_within(PATIENCE, what, holds).await
+}
+
+/// Waits until something holds that takes longer than a process does.
+///
+/// # Errors
+/// As [`until`].
+pub async fn until_within(
+    patience: Duration,
+    what: &str,
     mut holds: impl AsyncFnMut() -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     while !holds().await.with_context(|| what.to_owned())? {
         if Instant::now() >= deadline {
-            bail!("within {PATIENCE:?} it did not come to be that {what}");
+            bail!("within {patience:?} it did not come to be that {what}");
         }
         sleep(GLANCE).await;
     }

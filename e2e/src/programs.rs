@@ -35,6 +35,14 @@ pub fn operator() -> anyhow::Result<PathBuf> {
     program("phlare-operator")
 }
 
+/// The object store of clusters that have none.
+///
+/// # Errors
+/// If it cannot be built.
+pub fn store() -> anyhow::Result<PathBuf> {
+    program("phlare-store")
+}
+
 /// The root of the workspace.
 #[must_use]
 pub fn workspace() -> &'static Path {

@@ -1,4 +1,5 @@
-//! An object store that is slow, or stalls, when a test says so: S3 over a directory.
+//! An object store that is slow, or stalls, when a test says so: S3 over a directory. `phlare-store` is one as a process,
+//! for clusters that have none.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// Its only bucket.
-const BUCKET: &str = "profiles";
+pub const BUCKET: &str = "profiles";
+/// Who may use it.
+pub const KEY: &str = "key";
+/// And by which word.
+pub const SECRET: &str = "secret";
 
 /// How a store feels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +56,19 @@ impl Drop for Waiting {
 }
 
 impl Store {
-    /// Keeps its objects below `directory`.
+    /// Keeps its objects below `directory`, at a port of this machine.
     ///
     /// # Errors
     /// If it cannot, or has no port.
     pub async fn start(directory: &Path) -> anyhow::Result<Self> {
+        Self::at(directory, "127.0.0.1:0").await
+    }
+
+    /// Keeps its objects below `directory`, at an address with a port.
+    ///
+    /// # Errors
+    /// If it cannot, or the port is taken.
+    pub async fn at(directory: &Path, address: &str) -> anyhow::Result<Self> {
         let bucket = directory.join(BUCKET);
         std::fs::create_dir_all(&bucket)?;
         let files = s3s_fs::FileSystem::new(directory);
@@ -63,9 +76,11 @@ impl Store {
             .ok()
             .context("a file system that can be served as S3")?;
         let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single("key", "secret"));
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let service = builder.build();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listen at {address}"))?;
         let address = listener.local_addr()?.to_string();
         let (mood, felt) = watch::channel(Mood::Well);
         let waiting: Arc<AtomicUsize> = Arc::default();
@@ -130,8 +145,8 @@ impl Store {
             format!("-storage.s3.bucket-name={BUCKET}"),
             "-storage.s3.bucket-lookup-type=path-style".to_owned(),
             "-storage.s3.region=here".to_owned(),
-            "-storage.s3.access-key-id=key".to_owned(),
-            "-storage.s3.secret-access-key=secret".to_owned(),
+            format!("-storage.s3.access-key-id={KEY}"),
+            format!("-storage.s3.secret-access-key={SECRET}"),
             "-storage.s3.insecure=true".to_owned(),
         ]
     }

@@ -10,6 +10,8 @@ mod bench;
 mod definition;
 #[path = "kubernetes/keeping.rs"]
 mod keeping;
+#[path = "kubernetes/killed.rs"]
+mod killed;
 #[path = "kubernetes/leadership.rs"]
 mod leadership;
 #[path = "kubernetes/monitoring.rs"]

@@ -27,6 +27,8 @@ pub enum Scope {
     Volume,
     /// That a pod is being drained.
     Drain,
+    /// Which release is the newest.
+    Release,
     /// What the operator says about the resource.
     Status,
 }
@@ -40,6 +42,7 @@ impl Scope {
             Self::Replicas => "replicas",
             Self::Volume => "volumes",
             Self::Drain => "drain",
+            Self::Release => "release",
             Self::Status => "status",
         };
         format!("{OPERATOR}/{scope}")

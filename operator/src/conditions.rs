@@ -2,10 +2,13 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use phlare_operator_api::AutoscalingStatus;
 use phlare_operator_api::condition::{
     ACCEPTED, AUTOSCALING_ACTIVE, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
 };
+use phlare_operator_api::{AutoscalingStatus, Rejected};
+
+use crate::decide::release::WISH;
+use crate::trouble::Trouble;
 
 /// What the conditions are made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +25,10 @@ pub struct Facts {
     pub stuck: Option<(&'static str, String)>,
     /// Workloads of which pods are not ready.
     pub unready: Vec<String>,
-    /// Whether every pod runs what the resource says.
+    /// Whether every pod runs what it should run now.
     pub up_to_date: bool,
+    /// Why pods are to run an earlier release than the one that the resource asks for.
+    pub rejected: Option<Rejected>,
     /// Whether what Prometheus and Grafana are told is there, if something is to be: with a reason and a message.
     pub monitoring: Option<(bool, &'static str, String)>,
     /// Who decides on the number of queriers; None if the resource does.
@@ -90,8 +95,13 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
     {
         say(RECONCILING, true, reason, message.clone());
     }
-    if let Some((reason, message)) = &facts.stuck {
-        say(STALLED, true, reason, message.clone());
+    match (&facts.rejected, &facts.stuck) {
+        (Some(rejected), stuck) => {
+            let (reason, message) = taken_back(rejected, stuck.as_ref());
+            say(STALLED, true, reason, message);
+        }
+        (None, Some((reason, message))) => say(STALLED, true, reason, message.clone()),
+        (None, None) => {}
     }
     if let Some(said) = &facts.autoscaling {
         say(
@@ -102,6 +112,12 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
         );
     }
     match facts.up_to_date {
+        _ if facts.rejected.is_some() => say(
+            UP_TO_DATE,
+            false,
+            "RolledBack",
+            "pods are to run an earlier release than the one that the resource asks for".to_owned(),
+        ),
         true => say(
             UP_TO_DATE,
             true,
@@ -119,6 +135,28 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
         say(MONITORING_ACTIVE, *active, reason, message.clone());
     }
     all
+}
+
+/// That a release was taken back, and what to do.
+fn taken_back(rejected: &Rejected, stuck: Option<&Trouble>) -> (&'static str, String) {
+    let Rejected {
+        release,
+        reason,
+        message,
+    } = rejected;
+    let what = format!("release {release} was taken back ({reason}): {message}");
+    match stuck {
+        None => (
+            "RolledBack",
+            format!(
+                "{what}; correct the resource, or set its annotation {WISH} to \"retry {release}\" to try it again"
+            ),
+        ),
+        Some((_, trouble)) => (
+            "RollbackFailed",
+            format!("{what}; the release before it does not get ready either: {trouble}"),
+        ),
+    }
 }
 
 fn readiness(facts: &Facts) -> (bool, &'static str, String) {

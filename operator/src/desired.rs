@@ -22,6 +22,7 @@ pub use self::meta::{Meta, labels};
 pub use self::monitoring::{OPTIONAL, Optional};
 pub use self::workload::Workload;
 use crate::credentials::Credentials;
+use crate::hash;
 use crate::part::Part;
 
 /// Name of the operator in labels, and the beginning of its field managers.
@@ -61,6 +62,20 @@ pub struct Desired {
     pub workloads: Vec<Workload>,
     /// What Prometheus and Grafana are told. Kinds may be missing; no pod needs it.
     pub monitoring: Vec<Object>,
+    /// The version that pods run.
+    pub version: String,
+    /// Name of the ConfigMap with the settings.
+    pub settings: String,
+}
+
+impl Desired {
+    /// Hash of what all pods are made from.
+    #[must_use]
+    pub fn release(&self) -> String {
+        let all = self.workloads.iter();
+        let all: String = all.map(|workload| workload.release.as_str()).collect();
+        hash::of(all.as_bytes())
+    }
 }
 
 /// An object as it is applied.
@@ -142,6 +157,8 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, Error> {
         objects,
         workloads,
         monitoring: monitoring::objects(&meta)?,
+        version: inputs.version.clone(),
+        settings,
     })
 }
 

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod metrics;
 pub mod part;
 pub mod reconcile;
+pub mod releases;
 pub mod same;
 pub mod serve;
 pub mod settings;

@@ -8,13 +8,15 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DynamicObject, ListParams, TypeMeta};
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 
 use crate::decide::rollout;
-use crate::desired::{Meta, OPTIONAL, Object, Optional, RELEASE, labels};
+use crate::desired::{Meta, OPTIONAL, Object, Optional, RELEASE, ZONE, labels};
+use crate::part::Part;
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +125,26 @@ impl Live {
         self.get(&object.resource.kind, &object.name)
     }
 
+    /// The pods of a component, in a zone if it has zones.
+    pub fn pods_of(&self, part: Part, zone: Option<&str>) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().filter(move |pod| {
+            let labels = pod.labels();
+            let label = |key: &str| labels.get(key).map(String::as_str);
+            label(labels::COMPONENT) == Some(part.as_str()) && label(ZONE) == zone
+        })
+    }
+
+    /// When the last pod of a component, in a zone, became ready.
+    #[must_use]
+    pub fn since(&self, part: Part, zone: Option<&str>) -> Option<Timestamp> {
+        let turned = self.pods_of(part, zone).filter_map(|pod| {
+            let conditions = pod.status.as_ref()?.conditions.iter().flatten();
+            let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+            Some(ready.next()?.last_transition_time.as_ref()?.0)
+        });
+        turned.max()
+    }
+
     /// All objects with what they are, by kind and name.
     pub fn objects_by_kind(&self) -> impl Iterator<Item = (&ApiResource, &DynamicObject)> {
         self.objects.values().map(|(kind, object)| (kind, object))
@@ -134,7 +156,7 @@ impl Live {
     }
 }
 
-/// The state of a Deployment or a StatefulSet.
+/// The state of a Deployment or a StatefulSet. `since` is not in it: [`Live::since`].
 #[must_use]
 pub fn state(object: &DynamicObject) -> rollout::Live {
     let number = |path: &str| number(&object.data, path);
@@ -144,8 +166,11 @@ pub fn state(object: &DynamicObject) -> rollout::Live {
         release: release.unwrap_or_default(),
         observed: number("/status/observedGeneration") >= generation,
         replicas: replicas(object),
+        pods: count(number("/status/replicas")),
         ready: count(number("/status/readyReplicas")),
         updated: count(number("/status/updatedReplicas")),
+        partition: count(number("/spec/updateStrategy/rollingUpdate/partition")),
+        since: None,
     }
 }
 

@@ -31,7 +31,11 @@ pub fn flags(part: Part, limit: &Amount) -> Vec<String> {
             share("blocks-storage.bucket-store.cache-bytes", 40),
         ],
         Part::Compactor => vec![requests, share("compactor.memory-bytes", 50)],
-        Part::Distributor | Part::QueryFrontend | Part::Querier | Part::QueryScheduler => {
+        Part::Distributor
+        | Part::QueryFrontend
+        | Part::Querier
+        | Part::QuerierCanary
+        | Part::QueryScheduler => {
             vec![share("server.max-inflight-bytes", 30)]
         }
     }

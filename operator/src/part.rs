@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use phlare_operator_api::{Components, Mode, Pod, Volume};
+use phlare_operator_api::{Components, Mode, PhlareClusterSpec, Pod, Volume};
 
 /// A component with pods of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// All components in one process.
     Monolithic,
+    /// The queriers that get a release before all others.
+    QuerierCanary,
     /// Holds the queues of queries.
     QueryScheduler,
     /// Takes queries, and profiles too.
@@ -33,6 +35,7 @@ impl Part {
         match mode {
             Mode::Monolithic => &[Self::Monolithic],
             Mode::Microservices => &[
+                Self::QuerierCanary,
                 Self::QueryScheduler,
                 Self::QueryFrontend,
                 Self::Querier,
@@ -49,6 +52,7 @@ impl Part {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Monolithic => "monolithic",
+            Self::QuerierCanary => "querier-canary",
             Self::QueryScheduler => "query-scheduler",
             Self::QueryFrontend => "query-frontend",
             Self::Querier => "querier",
@@ -66,6 +70,7 @@ impl Part {
         match self {
             Self::Monolithic => "all",
             Self::QueryFrontend => "query-frontend,distributor",
+            Self::QuerierCanary => "querier",
             other => other.as_str(),
         }
     }
@@ -107,7 +112,7 @@ impl Part {
             Self::Monolithic => &components.monolithic.pod,
             Self::QueryScheduler => &components.query_scheduler.pod,
             Self::QueryFrontend => &components.query_frontend.pod,
-            Self::Querier => &components.querier.pod,
+            Self::Querier | Self::QuerierCanary => &components.querier.pod,
             Self::StoreGateway => &components.store_gateway.pod,
             Self::Ingester => &components.ingester.pod,
             Self::Distributor => &components.distributor.pod,
@@ -117,8 +122,10 @@ impl Part {
 
     /// What the resource says of its number of pods.
     #[must_use]
-    pub const fn replicas(self, components: &Components) -> Option<i32> {
+    pub const fn replicas(self, spec: &PhlareClusterSpec) -> Option<i32> {
+        let components = &spec.components;
         match self {
+            Self::QuerierCanary => Some(spec.rollout.canary.queriers),
             Self::Monolithic => components.monolithic.replicas,
             Self::QueryScheduler => components.query_scheduler.replicas,
             Self::QueryFrontend => components.query_frontend.replicas,

@@ -4,6 +4,7 @@
 //! requests goes on where it was.
 
 mod autoscale;
+mod course;
 mod monitoring;
 mod pass;
 mod status;
@@ -44,6 +45,8 @@ enum Pace {
     Within(Duration),
     /// Something is going on that nobody announces.
     Busy,
+    /// There is more to do.
+    AtOnce,
 }
 
 /// Reconciles, and knows how often it failed.
@@ -85,6 +88,7 @@ impl Reconciler {
             Pace::Waiting => Action::requeue(spread(WAITING, &cluster)),
             Pace::Within(period) => Action::requeue(period),
             Pace::Busy => Action::requeue(BUSY),
+            Pace::AtOnce => Action::requeue(Duration::ZERO),
         })
     }
 

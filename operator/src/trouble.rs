@@ -10,8 +10,8 @@ pub type Trouble = (&'static str, String);
 
 /// The trouble of the first pod that has some; pods are in the order of their names.
 #[must_use]
-pub fn of_pods(pods: &[Pod]) -> Option<Trouble> {
-    pods.iter().find_map(of_pod)
+pub fn of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Option<Trouble> {
+    pods.into_iter().find_map(of_pod)
 }
 
 fn of_pod(pod: &Pod) -> Option<Trouble> {

@@ -7,7 +7,11 @@ use anyhow::{Context, ensure};
 
 use crate::{programs, shared};
 
-/// Makes the images that manifests name: of the components and of the operator.
+/// A version of the components that there is an image of, beside the present one.
+pub const NEXT: &str = "next";
+
+/// Makes the images that manifests name: of the components, of the operator, and of an object store (`phlare-store` of
+/// these sources). The components have a second one, of the next version, so that there is something to change to.
 ///
 /// # Errors
 /// A program is not built, or the image can't be written.
@@ -15,23 +19,26 @@ pub fn images(directory: &Path, controlplane: &Path) -> anyhow::Result<Vec<PathB
     std::fs::create_dir_all(directory)?;
     let version = env!("CARGO_PKG_VERSION");
     let of = [
-        ("phlare", programs::phlare()?),
-        ("phlare-operator", programs::operator()?),
+        ("phlare", programs::phlare()?, &[version, NEXT][..]),
+        ("phlare-operator", programs::operator()?, &[version]),
+        ("phlare-store", programs::store()?, &[version]),
     ];
     let mut images = Vec::new();
-    for (name, program) in of {
+    for (name, program, versions) in of {
         let program = stripped(&program, &directory.join(name))?;
-        let tar = directory.join(format!("{name}.tar"));
-        let made = Command::new(controlplane)
-            .arg("image")
-            .arg(&tar)
-            .arg(format!("phlare/{name}:{version}"))
-            .arg(program)
-            .output()
-            .context("start controlplane")?;
-        let said = String::from_utf8_lossy(&made.stderr);
-        ensure!(made.status.success(), "image of {name}: {said}");
-        images.push(tar);
+        for version in versions {
+            let tar = directory.join(format!("{name}-{version}.tar"));
+            let made = Command::new(controlplane)
+                .arg("image")
+                .arg(&tar)
+                .arg(format!("phlare/{name}:{version}"))
+                .arg(&program)
+                .output()
+                .context("start controlplane")?;
+            let said = String::from_utf8_lossy(&made.stderr);
+            ensure!(made.status.success(), "image of {name}: {said}");
+            images.push(tar);
+        }
     }
     Ok(images)
 }

@@ -37,6 +37,21 @@ impl Rights {
         }
     }
 
+    /// The same rights by another way to the API server.
+    #[must_use]
+    pub fn through(&self, kubeconfig: &Path) -> Self {
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
+            user: self.user.clone(),
+        }
+    }
+
+    /// The file with the key.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// Applies what the plain manifests say of accounts and roles, and makes a key.
     ///
     /// # Errors

@@ -66,10 +66,10 @@ async fn a_pass_with_nothing_to_do_writes_nothing() {
             .unwrap();
         until("the operator looks", async || {
             let mine = audit.since(mark, bench.user)?;
-            // The claims are what a pass reads last.
+            // The releases are what a pass reads last.
             let looks = |request: &phlare_e2e::kubernetes::Request| {
                 request.verb == "list"
-                    && request.resource == "persistentvolumeclaims"
+                    && request.resource == "controllerrevisions"
                     && request.namespace == bench.namespace
             };
             Ok(mine.iter().any(looks))
@@ -283,16 +283,18 @@ async fn configurations_are_kept_while_somebody_has_them() {
     let same = bench.stateful_sets().get("conf-monolithic").await.unwrap();
     assert_eq!(set.spec.unwrap().template, same.spec.unwrap().template);
     assert_eq!(names().await, before);
-    bench
-        .change("conf", json!({"retention": {"period": "30d"}}))
-        .await;
-    bench.ready("conf").await;
-    until("the old configuration is gone", async || {
-        let now = names().await;
-        Ok(now.len() == 1 && now != before)
-    })
-    .await
-    .unwrap();
+    // Three releases are kept, so that there is something to go back to.
+    for (days, kept) in [(30, 2), (31, 3), (32, 3)] {
+        let period = json!({"retention": {"period": format!("{days}d")}});
+        bench.change("conf", period).await;
+        bench.ready("conf").await;
+        until("as many configurations are kept as releases", async || {
+            Ok(names().await.len() == kept)
+        })
+        .await
+        .unwrap();
+    }
+    assert!(names().await.is_disjoint(&before));
 }
 
 #[tokio::test]

@@ -2,11 +2,42 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use phlare_e2e::until;
 use serde_json::json;
 
 use crate::bench::{Bench, bench, zones};
+
+/// The workloads that the operator wrote to since a mark in the audit log, in order.
+fn written(bench: &Bench, mark: usize) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for request in bench.cluster.audit().since(mark, bench.user).unwrap() {
+        let is_workload = matches!(request.resource.as_str(), "deployments" | "statefulsets");
+        let is_mine = request.namespace == bench.namespace && request.is_write();
+        if is_workload && is_mine && names.last() != Some(&request.name) {
+            names.push(request.name);
+        }
+    }
+    names
+}
+
+/// Every workload of a resource with three zones, in the order in which releases reach them.
+fn all(cluster: &str) -> Vec<String> {
+    let parts = [
+        "query-scheduler",
+        "query-frontend",
+        "querier",
+        "store-gateway-a",
+        "store-gateway-b",
+        "store-gateway-c",
+        "ingester-a",
+        "ingester-b",
+        "ingester-c",
+        "distributor",
+        "compactor",
+    ];
+    parts.map(|part| format!("{cluster}-{part}")).to_vec()
+}
 
 /// Images of the ingesters, by zone.
 async fn images(bench: &Bench, cluster: &str) -> Vec<String> {
@@ -143,4 +174,125 @@ async fn zones_are_on_the_nodes_of_their_zone_and_have_no_other_pods() {
     .await
     .unwrap();
     bench.ready("zoned").await;
+}
+
+#[tokio::test]
+async fn canaries_get_a_release_before_all_others_and_prove_it_for_a_while() {
+    let Some(bench) = bench().await else { return };
+    let mut spec = zones("1.0.0");
+    spec["rollout"] = json!({"canary": {"ingesters": 1, "queriers": 1, "soakSeconds": 1}});
+    spec["components"]["ingester"] = json!({"replicas": 6});
+    bench.create("can", spec).await;
+    bench.ready("can").await;
+    let mark = bench.cluster.audit().mark().unwrap();
+    bench.change("can", json!({"version": "2.0.0"})).await;
+    bench.ready("can").await;
+    let mut expected = vec!["can-querier-canary".to_owned(), "can-ingester-a".to_owned()];
+    expected.extend(all("can"));
+    assert_eq!(written(&bench, mark), expected);
+    // Nobody has canaries any more: their Deployment goes, nothing else is touched.
+    let mark = bench.cluster.audit().mark().unwrap();
+    bench
+        .change(
+            "can",
+            json!({"rollout": {"canary": {"ingesters": 0, "queriers": 0}}}),
+        )
+        .await;
+    until("the canaries are gone", async || {
+        let there = bench.deployments().get_opt("can-querier-canary").await?;
+        Ok(there.is_none())
+    })
+    .await
+    .unwrap();
+    bench.ready("can").await;
+    assert_eq!(written(&bench, mark), ["can-querier-canary"]);
+}
+
+#[tokio::test]
+async fn a_release_whose_pods_do_not_get_ready_is_taken_back() {
+    let Some(bench) = bench().await else { return };
+    let mut spec = zones("1.0.0");
+    spec["rollout"] = json!({"onFailure": "Rollback", "progressDeadlineSeconds": 5});
+    bench.create("back", spec).await;
+    bench.ready("back").await;
+    let mark = bench.cluster.audit().mark().unwrap();
+    let sick = json!({"podAnnotations": {"fake.controlplane/ready": "false"}});
+    bench
+        .change(
+            "back",
+            json!({"version": "2.0.0", "components": {"ingester": sick}}),
+        )
+        .await;
+    let stalled = bench.wait("back", "Stalled", "True", "RolledBack").await;
+    for text in ["back-ingester-a did not get ready", "within 5 s", "retry"] {
+        assert!(stalled.message.contains(text), "{}", stalled.message);
+    }
+    bench.wait("back", "UpToDate", "False", "RolledBack").await;
+    until("every pod is as it was", async || {
+        let cluster = bench.clusters().get("back").await?;
+        let status = cluster.status.unwrap_or_default();
+        let ready = status
+            .conditions
+            .iter()
+            .any(|it| it.type_ == "Ready" && it.status == "True");
+        Ok(ready && status.rollout.is_none())
+    })
+    .await
+    .unwrap();
+    assert_eq!(images(&bench, "back").await, ["1.0.0", "1.0.0", "1.0.0"]);
+    // Who got it last lost it first; those after it never had it.
+    let touched: Vec<_> = all("back").into_iter().take(7).collect();
+    let mut expected = touched.clone();
+    expected.extend(touched.into_iter().rev().skip(1));
+    assert_eq!(written(&bench, mark), expected);
+    let status = bench.clusters().get("back").await.unwrap().status.unwrap();
+    assert_eq!(status.version.as_deref(), Some("1.0.0"));
+    // It stays so; a better one is another try.
+    bench
+        .change(
+            "back",
+            json!({"version": "3.0.0", "components": {"ingester": {"podAnnotations": null}}}),
+        )
+        .await;
+    bench.ready("back").await;
+    assert_eq!(images(&bench, "back").await, ["3.0.0", "3.0.0", "3.0.0"]);
+}
+
+#[tokio::test]
+async fn a_release_that_works_is_undone_and_done_again_when_somebody_asks() {
+    let Some(bench) = bench().await else { return };
+    bench.create("undo", json!({"version": "1.0.0"})).await;
+    bench.ready("undo").await;
+    bench.change("undo", json!({"version": "2.0.0"})).await;
+    bench.ready("undo").await;
+    let target = async || {
+        let status = bench.clusters().get("undo").await.unwrap().status.unwrap();
+        status.release.unwrap().target
+    };
+    let version = async || {
+        let status = bench.clusters().get("undo").await?.status;
+        anyhow::Ok(status.unwrap_or_default().version.unwrap_or_default())
+    };
+    let wish = async |wish: Option<String>| {
+        let patch = json!({"metadata": {"annotations": {"phlare.dev/rollout": wish}}});
+        let params = PatchParams::default();
+        let api = bench.clusters();
+        api.patch("undo", &params, &Patch::Merge(patch))
+            .await
+            .unwrap();
+    };
+    wish(Some(format!("undo {}", target().await))).await;
+    bench.wait("undo", "Stalled", "True", "RolledBack").await;
+    until("pods run the version before", async || {
+        Ok(version().await? == "1.0.0")
+    })
+    .await
+    .unwrap();
+    wish(None).await;
+    until("pods run the version again", async || {
+        Ok(version().await? == "2.0.0")
+    })
+    .await
+    .unwrap();
+    bench.ready("undo").await;
 }

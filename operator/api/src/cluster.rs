@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Autoscaling, Components, Grafana, Monitoring, Opaque, PhlareClusterStatus, Storage,
+    Autoscaling, Components, Grafana, Monitoring, Opaque, PhlareClusterStatus, Rollout, Storage,
     TenantLimits,
 };
 
@@ -159,6 +159,10 @@ pub struct PhlareClusterSpec {
     /// Numbers of pods that follow the load.
     #[serde(default)]
     pub autoscaling: Autoscaling,
+
+    /// How a release reaches the pods.
+    #[serde(default)]
+    pub rollout: Rollout,
 
     /// The account that pods run as.
     #[serde(default)]

@@ -10,6 +10,7 @@ mod definition;
 mod limits;
 mod monitoring;
 mod opaque;
+mod rollout;
 mod status;
 mod storage;
 
@@ -31,9 +32,10 @@ pub use monitoring::{
     Dashboards, Datasource, DatasourceKind, Grafana, Monitoring, PrometheusRule, ServiceMonitor,
 };
 pub use opaque::Opaque;
+pub use rollout::{Canary, OnFailure, Rollout};
 pub use status::{
-    AutoscalingStatus, ComponentStatus, Endpoints, PhlareClusterStatus, Recommendation, Release,
-    ScaleEvent, condition,
+    AutoscalingStatus, ComponentStatus, Endpoints, PhlareClusterStatus, Recommendation, Rejected,
+    Release, RolloutState, RolloutStatus, ScaleEvent, condition,
 };
 pub use storage::{
     Authentication, Azure, Gcs, S3, ServerSideEncryption, Storage, StorageType, Swift,

@@ -7,6 +7,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the operator says about a Phlare.
@@ -52,6 +53,10 @@ pub struct PhlareClusterStatus {
     /// What strategy QueueDepth has decided, and goes by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<AutoscalingStatus>,
+
+    /// How far a release is that has not reached all pods; absent when it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
 
     /// What holds. `Ready` is the one to wait for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -106,6 +111,49 @@ pub struct Release {
     /// What all pods should run.
     #[schemars(length(max = 16))]
     pub target: String,
+    /// What did not work, if it is the target: it is not tried again until the resource changes, or somebody asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+}
+
+/// A release that did not work.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+pub struct Rejected {
+    /// Its hash.
+    #[schemars(length(max = 16))]
+    pub release: String,
+    /// Why, in one word.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Why.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// How far a release is.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// What is done at present.
+    pub state: RolloutState,
+    /// The Deployment or StatefulSet that is to get ready next.
+    #[schemars(length(max = 63))]
+    pub step: String,
+    /// Since when it is.
+    pub since: Time,
+}
+
+/// What is done with a release.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum RolloutState {
+    /// The first pods have it, and have to prove that it works.
+    Canary,
+    /// It goes from one component and zone to the next.
+    RollingOut,
+    /// It did not work, and pods get what they ran before.
+    RollingBack,
+    /// It goes no further without help.
+    Halted,
 }
 
 /// What strategy QueueDepth has decided, and goes by. It outlives the operator, so that one that starts does not forget

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;
 
-use phlare_operator_api::{Components, Mode};
+use phlare_operator_api::Mode;
 
 use super::meta::letter;
 use super::{Error, Inputs, Meta, Object, RELEASE, VERSION, pods, replication_factor};
@@ -42,6 +42,9 @@ pub(super) fn of(
     settings: &str,
 ) -> Result<Vec<Workload>, Error> {
     let total = replicas(part, inputs, meta);
+    if part == Part::QuerierCanary && total == 0 {
+        return Ok(Vec::new());
+    }
     let Some(zones) = meta.zones(part) else {
         let name = meta.named(part);
         return Ok(vec![one(
@@ -65,7 +68,6 @@ pub(super) fn of(
 
 /// How many pods a component has in all zones, unless the resource says so: enough that one may be away.
 fn replicas(part: Part, inputs: &Inputs<'_>, meta: &Meta<'_>) -> i32 {
-    let components: &Components = &meta.spec.components;
     let zones = meta.zones(part).map_or(1, <[_]>::len);
     let zones = i32::try_from(zones).unwrap_or(1);
     let default = match part {
@@ -77,7 +79,7 @@ fn replicas(part: Part, inputs: &Inputs<'_>, meta: &Meta<'_>) -> i32 {
         Part::Monolithic | Part::Compactor => 1,
         _ => 2,
     };
-    part.replicas(components).unwrap_or(default)
+    part.replicas(meta.spec).unwrap_or(default)
 }
 
 fn one(

@@ -1,13 +1,16 @@
 //! The steps of one pass.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
-use phlare_operator_api::{PhlareCluster, StorageType};
-use serde_json::Value;
+use phlare_operator_api::{PhlareCluster, Rollout, StorageType};
+use serde_json::{Value, json};
 
+use super::course::{self, Chosen};
 use super::status::{self, Said};
 use super::{Pace, autoscale, monitoring, volumes};
 use crate::apply::{Error, Writer};
@@ -16,8 +19,10 @@ use crate::context::Context;
 use crate::credentials::{self, Credentials};
 use crate::decide::rollout::{self, Verdict, View};
 use crate::decide::scale::{self, Scaled, Step};
-use crate::desired::{self, Desired, Inputs, Meta, VERSION, Workload};
+use crate::desired::{self, Desired, Inputs, Meta, RELEASE, VERSION, Workload};
 use crate::live::{self, Live};
+use crate::part::Part;
+use crate::releases::{self, Known};
 use crate::trouble;
 
 /// One pass over one resource.
@@ -41,15 +46,24 @@ pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pa
         Ok(desired) => desired,
         Err((reason, message)) => {
             facts.refused = Some((reason, message));
-            return said(context, cluster, &live, &facts, None, &version).await;
+            return said(context, cluster, &live, &facts, None).await;
         }
     };
     let next = autoscale::step(context, cluster, &live, &mut desired, &mut facts).await;
+    let mut chosen = course::choose(context, cluster, &meta, &live, desired).await?;
+    if let Some(rejected) = chosen.reject.take().filter(|_| !facts.paused) {
+        facts.rejected = Some(rejected);
+        said(context, cluster, &live, &facts, Some(&chosen)).await?;
+        return Ok(Pace::AtOnce);
+    }
+    facts.rejected.clone_from(&chosen.back);
+    facts.stuck = facts.stuck.or_else(|| chosen.halted.clone());
     let pass = Pass {
         context,
         meta: &meta,
         live: &live,
-        desired: &desired,
+        chosen: &chosen,
+        desired: &chosen.desired,
         writer: Writer::new(context.client.clone(), meta.namespace),
     };
     let written = match facts.paused {
@@ -60,7 +74,7 @@ pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pa
         facts.stuck = error.trouble().or(facts.stuck);
     }
     // What goes wrong is said before it is tried again.
-    let pace = said(context, cluster, &live, &facts, Some(&desired), &version).await?;
+    let pace = said(context, cluster, &live, &facts, Some(&chosen)).await?;
     let pace = match (pace, next) {
         (Pace::Calm | Pace::Waiting, Some(next)) => Pace::Within(next),
         (pace, _) => pace,
@@ -134,16 +148,24 @@ async fn said(
     cluster: &PhlareCluster,
     live: &Live,
     facts: &Facts,
-    desired: Option<&Desired>,
-    version: &str,
+    chosen: Option<&Chosen>,
 ) -> Result<Pace, Error> {
     let mut facts = facts.clone();
     if facts.stuck.is_none() {
-        let pods = trouble::of_pods(&live.pods);
+        // Pods of a release that is being taken back are on their way out.
+        let runs = |pod: &&Pod| {
+            let Some(chosen) = chosen.filter(|chosen| chosen.back.is_some()) else {
+                return true;
+            };
+            let release = pod.annotations().get(RELEASE);
+            let mut workloads = chosen.desired.workloads.iter();
+            workloads.any(|workload| Some(&workload.release) == release)
+        };
+        let pods = trouble::of_pods(live.pods.iter().filter(runs));
         facts.stuck = pods.or_else(|| live.objects().find_map(trouble::of_workload));
     }
-    if let (None, Some(desired)) = (&facts.monitoring, desired) {
-        facts.monitoring = monitoring::seen(desired, live);
+    if let (None, Some(chosen)) = (&facts.monitoring, chosen) {
+        facts.monitoring = monitoring::seen(&chosen.desired, live);
     }
     let pace = match (&facts.progress, &facts.monitoring) {
         (Some(_), _) => Pace::Busy,
@@ -152,8 +174,7 @@ async fn said(
     };
     let said = Said {
         live,
-        desired,
-        version,
+        chosen,
         facts,
     };
     status::say(context, cluster, said).await?;
@@ -164,6 +185,7 @@ struct Pass<'a> {
     context: &'a Context,
     meta: &'a Meta<'a>,
     live: &'a Live,
+    chosen: &'a Chosen,
     desired: &'a Desired,
     writer: Writer,
 }
@@ -175,11 +197,19 @@ impl Pass<'_> {
                 self.context.metrics.wrote(&object.resource.kind);
             }
         }
-        let views = views(self.desired, self.live);
+        let views = views(self.desired, self.live, &self.meta.spec.rollout);
+        let (rolling, verdicts) = match self.chosen.back {
+            None => ("RollingOut", rollout::verdicts(&views, Timestamp::now())),
+            Some(_) => (
+                "RollingBack",
+                rollout::verdicts_back(&views, Timestamp::now()),
+            ),
+        };
+        let mut kept = self.chosen.kept.clone();
         let mut waiting = None;
-        for (workload, verdict) in self.desired.workloads.iter().zip(rollout::verdicts(&views)) {
+        for (workload, verdict) in self.desired.workloads.iter().zip(verdicts) {
             match verdict {
-                Verdict::Apply => self.workload(workload).await?,
+                Verdict::Apply { partition } => self.workload(workload, partition).await?,
                 Verdict::Wait(reason) => {
                     let name = &workload.object.name;
                     waiting.get_or_insert_with(|| format!("{name} {reason}"));
@@ -188,26 +218,31 @@ impl Pass<'_> {
         }
         let done = rollout::is_done(&views);
         if let Some(waiting) = waiting {
-            facts.progress = Some(("RollingOut", waiting));
+            facts.progress = Some((rolling, waiting));
         } else if !done {
-            let unfinished = views
-                .iter()
-                .filter(|view| !rollout::is_done(std::slice::from_ref(view)));
-            let names: Vec<_> = unfinished.map(|view| view.name.as_str()).collect();
+            let names = rollout::unfinished(&views).map(|view| view.name.as_str());
+            let names: Vec<_> = names.collect();
             let message = format!("waits for the pods of {}", names.join(", "));
             facts.progress = Some(("Applying", message));
+        } else if releases::record(&self.writer, self.meta, self.desired, &mut kept).await? {
+            self.context.metrics.wrote("ControllerRevision");
         }
         self.scale(facts, !done).await?;
         volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
         facts.monitoring =
             monitoring::write(self.context, &self.writer, self.live, self.desired).await?;
-        self.sweep().await
+        self.sweep(&kept).await
     }
 
-    async fn workload(&self, workload: &Workload) -> Result<(), Error> {
-        let live = self.live.twin(&workload.object);
-        if self.writer.apply(&workload.object, live).await? {
-            self.context.metrics.wrote(&workload.object.resource.kind);
+    async fn workload(&self, workload: &Workload, partition: i32) -> Result<(), Error> {
+        let mut object = workload.object.clone();
+        if workload.part.is_stateful() {
+            object.body["spec"]["updateStrategy"]["rollingUpdate"] =
+                json!({"partition": partition});
+        }
+        let live = self.live.twin(&object);
+        if self.writer.apply(&object, live).await? {
+            self.context.metrics.wrote(&object.resource.kind);
         }
         Ok(())
     }
@@ -296,8 +331,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Deletes what the resource does not ask for any more. Workloads are never among it.
-    async fn sweep(&self) -> Result<(), Error> {
+    /// Deletes what the resource does not ask for any more. What has volumes is never among it.
+    async fn sweep(&self, kept: &[Known]) -> Result<(), Error> {
         let wanted: BTreeSet<_> = self
             .desired
             .objects
@@ -306,10 +341,21 @@ impl Pass<'_> {
             .map(|object| (object.resource.kind.as_str(), object.name.as_str()))
             .collect();
         let mounted = mounted(self.live);
+        let kept: BTreeSet<_> = kept
+            .iter()
+            .filter_map(|known| known.config.as_deref())
+            .collect();
+        let workloads = self.desired.workloads.iter();
+        let workloads: BTreeSet<_> = workloads
+            .map(|workload| workload.object.name.as_str())
+            .collect();
         for (kind, object) in self.live.objects_by_kind() {
             let name = object.name_any();
             let stays = match kind.kind.as_str() {
-                "Deployment" | "StatefulSet" => true,
+                // Its pods hold nothing, unlike those of StatefulSets.
+                "Deployment" => workloads.contains(name.as_str()),
+                "StatefulSet" => true,
+                "ConfigMap" if kept.contains(name.as_str()) => true,
                 "ConfigMap" if mounted.contains(&name) => true,
                 kind => wanted.contains(&(kind, name.as_str())),
             };
@@ -350,12 +396,38 @@ fn mounted(live: &Live) -> BTreeSet<String> {
 }
 
 /// The workloads as they are and as they should be.
-pub(super) fn views(desired: &Desired, live: &Live) -> Vec<View> {
-    let view = |workload: &Workload| View {
-        name: workload.object.name.clone(),
-        part: workload.part,
-        release: workload.release.clone(),
-        live: live.twin(&workload.object).map(live::state),
+pub(super) fn views(desired: &Desired, live: &Live, rollout: &Rollout) -> Vec<View> {
+    let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    let canaries = rollout.canary.ingesters;
+    let mut all = desired.workloads.iter();
+    // The first zone has the canaries.
+    let with_canaries = all.find(|workload| canaries > 0 && workload.part.holds_profiles());
+    let with_canaries = with_canaries.map(|workload| workload.object.name.as_str());
+    let view = |workload: &Workload| {
+        let has_canaries = with_canaries == Some(&workload.object.name);
+        let there = live.twin(&workload.object).map(live::state);
+        let there = there.map(|state| {
+            let since = live.since(workload.part, workload.zone.as_deref());
+            rollout::Live { since, ..state }
+        });
+        let proves = has_canaries && there.as_ref().is_none_or(is_partly)
+            || workload.part == Part::QuerierCanary;
+        View {
+            name: workload.object.name.clone(),
+            part: workload.part,
+            release: workload.release.clone(),
+            canaries: if has_canaries { canaries } else { 0 },
+            soak: match proves {
+                true => seconds(rollout.canary.soak_seconds),
+                false => seconds(rollout.soak_seconds),
+            },
+            live: there,
+        }
     };
     desired.workloads.iter().map(view).collect()
+}
+
+/// Whether only canaries have its template.
+fn is_partly(live: &rollout::Live) -> bool {
+    live.partition > 0
 }

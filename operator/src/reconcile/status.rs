@@ -1,24 +1,25 @@
 //! What the operator says of a resource: written only when it changes.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch};
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
 use phlare_operator_api::condition::{ACCEPTED, AUTOSCALING_ACTIVE, READY, RECONCILING, STALLED};
 use phlare_operator_api::{
-    ComponentStatus, Endpoints, Mode, PhlareCluster, PhlareClusterStatus, Release,
+    ComponentStatus, Endpoints, Mode, PhlareCluster, PhlareClusterStatus, Release, RolloutState,
+    RolloutStatus,
 };
 use serde_json::json;
 
+use super::course::Chosen;
 use super::pass::views;
 use crate::apply::{Error, Scope};
 use crate::conditions::{Facts, conditions};
 use crate::context::Context;
-use crate::decide::rollout;
+use crate::decide::rollout::{self, View};
 use crate::desired::{Desired, Meta, PORT, Workload};
-use crate::hash;
 use crate::live::{self, Live, state};
 use crate::part::Part;
 
@@ -26,8 +27,7 @@ use crate::part::Part;
 pub(super) struct Said<'a> {
     pub(super) live: &'a Live,
     /// None if the resource can't be carried out.
-    pub(super) desired: Option<&'a Desired>,
-    pub(super) version: &'a str,
+    pub(super) chosen: Option<&'a Chosen>,
     pub(super) facts: Facts,
 }
 
@@ -101,8 +101,7 @@ fn status(
 ) -> PhlareClusterStatus {
     let Said {
         live,
-        desired,
-        version,
+        chosen,
         mut facts,
     } = said;
     let meta = Meta::of(cluster);
@@ -113,7 +112,7 @@ fn status(
         endpoints: Some(endpoints(&meta)),
         ..PhlareClusterStatus::default()
     };
-    status.autoscaling = match desired {
+    status.autoscaling = match chosen {
         // It can't be carried out for now: nothing is forgotten for that.
         None => before.autoscaling.clone(),
         Some(_) => facts
@@ -121,21 +120,30 @@ fn status(
             .as_ref()
             .and_then(|said| said.state.clone()),
     };
-    if let Some(desired) = desired {
-        let views = views(desired, live);
+    if let Some(chosen) = chosen {
+        let desired = &chosen.desired;
+        let views = views(desired, live, &cluster.spec.rollout);
         let done = rollout::is_done(&views);
         facts.up_to_date = done;
         facts.unready = unready(desired, live);
-        let target: Vec<_> = views.iter().map(|view| view.release.as_str()).collect();
-        let target = hash::of(target.concat().as_bytes());
         if done {
-            status.version = Some(version.to_owned());
+            status.version = Some(desired.version.clone());
         }
         let current = before.release.clone().and_then(|release| release.current);
-        status.release = Some(Release {
-            current: if done { Some(target.clone()) } else { current },
-            target,
-        });
+        let release = Release {
+            current: if done {
+                Some(desired.release())
+            } else {
+                current
+            },
+            target: chosen.target.clone(),
+            rejected: facts.rejected.clone(),
+        };
+        let is_new = release.current != Some(desired.release());
+        if !done && (is_new || chosen.back.is_some()) {
+            status.rollout = Some(progress(before, chosen, &views));
+        }
+        status.release = Some(release);
         status.components = desired
             .workloads
             .iter()
@@ -167,6 +175,35 @@ fn status(
     }
     status.conditions = conditions(&facts, &before.conditions, Timestamp::now());
     status
+}
+
+/// How far a release is. The time moves with the step only.
+fn progress(before: &PhlareClusterStatus, chosen: &Chosen, views: &[View]) -> RolloutStatus {
+    let now = Timestamp::now();
+    let verdicts = match chosen.back {
+        None => rollout::verdicts(views, now),
+        Some(_) => rollout::verdicts_back(views, now),
+    };
+    let reason = rollout::waits_for(views, &verdicts);
+    let step = reason.map(|reason| reason.step().to_owned());
+    let step = step.unwrap_or_default();
+    let is_canary = views.iter().any(|view| {
+        let live = view.live.as_ref();
+        let begins = live.is_some_and(|live| live.partition > 0 || live.release != view.release);
+        view.name == step && begins && (view.canaries > 0 || view.part == Part::QuerierCanary)
+    });
+    let state = match (&chosen.back, &chosen.halted, is_canary) {
+        (Some(_), ..) => RolloutState::RollingBack,
+        (_, Some(_), _) => RolloutState::Halted,
+        (_, _, true) => RolloutState::Canary,
+        _ => RolloutState::RollingOut,
+    };
+    let same = before.rollout.as_ref().filter(|old| old.step == step);
+    RolloutStatus {
+        state,
+        since: same.map_or(Time(now), |old| old.since.clone()),
+        step,
+    }
 }
 
 fn unready(desired: &Desired, live: &Live) -> Vec<String> {

@@ -33,15 +33,16 @@ impl Secret {
     }
 }
 
+/// White space around it is none of it: files and secrets of Kubernetes that were written by hand end with a line break.
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(text.trim().to_owned())
     }
 }
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        Self(text)
+        Self::from(text.as_str())
     }
 }
 
@@ -49,7 +50,7 @@ impl FromStr for Secret {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        Ok(Self::from(text))
     }
 }
 
@@ -90,7 +91,7 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
-        Ok(Secret(text.to_owned()))
+        Ok(Secret::from(text))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Secret, E> {

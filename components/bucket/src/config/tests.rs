@@ -122,3 +122,13 @@ fn an_unknown_store_is_refused_with_those_that_exist() {
         "{error}"
     );
 }
+
+#[test]
+fn line_breaks_around_secrets_are_none_of_them() {
+    let config: S3Config =
+        serde_json::from_str(r#"{"secret_access_key": "hush\n", "session_token": " token\r\n"}"#)
+            .unwrap();
+    assert_eq!(config.secret_access_key.expose(), "hush");
+    assert_eq!(config.session_token.expose(), "token");
+    assert_eq!("hush \n".parse(), Ok(Secret::from("hush")));
+}

@@ -249,7 +249,7 @@ impl Keys {
         let get = |name| environment.get(name);
         if !config.access_key_id.is_empty() && !config.native_aws_auth_enabled {
             return Self::Settings {
-                id: config.access_key_id.clone(),
+                id: config.access_key_id.trim().to_owned(),
                 secret: config.secret_access_key.clone(),
                 token: config.session_token.clone(),
             };

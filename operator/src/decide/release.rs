@@ -1,0 +1,266 @@
+//! Whether a release goes on, stops, or is taken back.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use phlare_operator_api::{OnFailure, Rejected, RolloutStatus};
+
+use crate::trouble::Trouble;
+
+/// Annotation of the resource by which somebody decides about a release: `retry HASH` or `undo HASH`.
+pub const WISH: &str = "phlare.dev/rollout";
+
+/// Reason of a release that somebody did not want.
+const UNDONE: &str = "Undone";
+
+/// What somebody wants of the release that the resource asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Tried again although it did not work; it is not taken back again.
+    Retry,
+    /// Taken back although nothing is wrong with it.
+    Undo,
+}
+
+impl Wish {
+    /// What an annotation says of a release. Those of other releases are over.
+    #[must_use]
+    pub fn of(annotation: &str, release: &str) -> Option<Self> {
+        let (verb, of) = annotation.trim().split_once(' ')?;
+        match (verb, of.trim() == release) {
+            ("retry", true) => Some(Self::Retry),
+            ("undo", true) => Some(Self::Undo),
+            _ => None,
+        }
+    }
+}
+
+/// A release that has not reached all pods, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// Hash of the release that the resource asks for.
+    pub target: &'a str,
+    /// Whether there is an earlier one that all pods ran.
+    pub has_earlier: bool,
+    /// What was decided before.
+    pub rejected: Option<&'a Rejected>,
+    /// What somebody wants.
+    pub wish: Option<Wish>,
+    /// What becomes of releases that don't work.
+    pub on_failure: OnFailure,
+    /// How long a step may take.
+    pub deadline: Duration,
+    /// How far it was said to be.
+    pub rollout: Option<&'a RolloutStatus>,
+    /// The workload that is waited for, if the release changes it.
+    pub step: Option<&'a str>,
+    /// What is wrong with a pod that the release made.
+    pub sick: Option<&'a Trouble>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What becomes of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It goes on.
+    Forward,
+    /// It goes no further; what is wrong with it.
+    Halted(Trouble),
+    /// From now on it counts as one that does not work. This has to be written down before anything else is done.
+    Reject(Rejected),
+    /// Pods run the earlier one again.
+    Back(Rejected),
+}
+
+/// What becomes of a release.
+#[must_use]
+pub fn course(situation: &Situation<'_>) -> Course {
+    let Situation { target, wish, .. } = *situation;
+    if wish == Some(Wish::Undo) && situation.has_earlier {
+        return Course::Back(Rejected {
+            release: target.to_owned(),
+            reason: UNDONE.to_owned(),
+            message: format!("the annotation {WISH} asks for it"),
+        });
+    }
+    let may_go_back = wish != Some(Wish::Retry) && situation.has_earlier;
+    // What somebody asked for holds as long as it is asked for.
+    let stands = |it: &&Rejected| it.release == target && it.reason != UNDONE;
+    let rejected = situation.rejected.filter(stands);
+    if let Some(rejected) = rejected.filter(|_| may_go_back) {
+        return Course::Back(rejected.clone());
+    }
+    let Some((reason, message)) = failure(situation) else {
+        return Course::Forward;
+    };
+    if may_go_back && situation.on_failure == OnFailure::Rollback {
+        return Course::Reject(Rejected {
+            release: target.to_owned(),
+            reason: reason.to_owned(),
+            message: message.chars().take(600).collect(),
+        });
+    }
+    Course::Halted((reason, message))
+}
+
+/// What shows that a release does not work.
+fn failure(situation: &Situation<'_>) -> Option<Trouble> {
+    let at_once = ["ImagePullError", "ContainerConfigError", "CrashLoop"];
+    if let Some(sick) = situation
+        .sick
+        .filter(|(reason, _)| at_once.contains(reason))
+    {
+        return Some(sick.clone());
+    }
+    let rollout = situation.rollout?;
+    let step = situation.step.filter(|step| rollout.step == **step)?;
+    let took = situation.now.duration_since(rollout.since.0);
+    if Duration::try_from(took).unwrap_or_default() < situation.deadline {
+        return None;
+    }
+    let seconds = situation.deadline.as_secs();
+    let why = situation
+        .sick
+        .map(|(_, message)| format!(": {message}"))
+        .unwrap_or_default();
+    Some((
+        "ProgressDeadlineExceeded",
+        format!("{step} did not get ready with it within {seconds} s{why}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use phlare_operator_api::RolloutState;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn well() -> Situation<'static> {
+        Situation {
+            target: "new",
+            has_earlier: true,
+            rejected: None,
+            wish: None,
+            on_failure: OnFailure::Rollback,
+            deadline: Duration::from_secs(600),
+            rollout: None,
+            step: Some("prod-ingester-a"),
+            sick: None,
+            now: at(1_000),
+        }
+    }
+
+    fn since(step: &str, second: i64) -> RolloutStatus {
+        RolloutStatus {
+            state: RolloutState::RollingOut,
+            step: step.to_owned(),
+            since: Time(at(second)),
+        }
+    }
+
+    fn crash() -> Trouble {
+        ("CrashLoop", "pod x ends again and again".to_owned())
+    }
+
+    fn rejected(release: &str) -> Rejected {
+        Rejected {
+            release: release.to_owned(),
+            reason: "CrashLoop".to_owned(),
+            message: "pod x ends again and again".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_release_whose_pods_crash_is_rejected_first_and_then_taken_back() {
+        let crash = crash();
+        let mut situation = well();
+        situation.sick = Some(&crash);
+        let decided = course(&situation);
+        assert_eq!(decided, Course::Reject(rejected("new")));
+        let written = rejected("new");
+        situation.rejected = Some(&written);
+        situation.sick = None;
+        assert_eq!(course(&situation), Course::Back(rejected("new")));
+    }
+
+    #[test]
+    fn another_release_is_another_try() {
+        let before = rejected("old");
+        let mut situation = well();
+        situation.rejected = Some(&before);
+        assert_eq!(course(&situation), Course::Forward);
+    }
+
+    #[test]
+    fn it_halts_where_nobody_wants_it_back_or_there_is_nothing_to_go_back_to() {
+        let crash = crash();
+        let mut halt = well();
+        halt.sick = Some(&crash);
+        halt.on_failure = OnFailure::Halt;
+        assert_eq!(course(&halt), Course::Halted(crash.clone()));
+        let mut first = well();
+        first.sick = Some(&crash);
+        first.has_earlier = false;
+        assert_eq!(course(&first), Course::Halted(crash.clone()));
+    }
+
+    #[test]
+    fn a_step_has_until_its_deadline() {
+        let begun = since("prod-ingester-a", 500);
+        let mut situation = well();
+        situation.rollout = Some(&begun);
+        situation.now = at(1_099);
+        assert_eq!(course(&situation), Course::Forward);
+        situation.now = at(1_100);
+        assert!(matches!(course(&situation), Course::Reject(it)
+            if it.reason == "ProgressDeadlineExceeded" && it.message.contains("within 600 s")));
+        // Another step has begun since, or what is waited for is none of the release's.
+        situation.step = Some("prod-ingester-b");
+        assert_eq!(course(&situation), Course::Forward);
+        situation.step = None;
+        assert_eq!(course(&situation), Course::Forward);
+    }
+
+    #[test]
+    fn a_pod_without_a_node_waits_for_one_until_the_deadline() {
+        let pending = ("Unschedulable", "pod x finds no node".to_owned());
+        let begun = since("prod-ingester-a", 500);
+        let mut situation = well();
+        situation.rollout = Some(&begun);
+        situation.sick = Some(&pending);
+        assert_eq!(course(&situation), Course::Forward);
+        situation.now = at(5_000);
+        assert!(
+            matches!(course(&situation), Course::Reject(it) if it.message.contains("finds no node"))
+        );
+    }
+
+    #[test]
+    fn somebody_may_ask_for_another_try_or_for_the_way_back() {
+        let before = rejected("new");
+        let crash = crash();
+        let mut retry = well();
+        retry.rejected = Some(&before);
+        retry.wish = Wish::of("retry new", "new");
+        assert_eq!(course(&retry), Course::Forward);
+        retry.sick = Some(&crash);
+        assert_eq!(course(&retry), Course::Halted(crash.clone()));
+        let mut undo = well();
+        undo.wish = Wish::of("undo new", "new");
+        let Course::Back(undone) = course(&undo) else {
+            unreachable!("it is undone");
+        };
+        // When the wish is gone, so is what it did.
+        let mut again = well();
+        again.rejected = Some(&undone);
+        assert_eq!(course(&again), Course::Forward);
+        for other in ["undo old", "undo", "", "redo new"] {
+            assert_eq!(Wish::of(other, "new"), None, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Releases that all pods ran: kept as ControllerRevisions, so that there is something to go back to.
+//!
+//! Written once, when a release has reached all pods; a resource that does not change writes none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::{ApiResource, PartialObjectMeta};
+use kube::{Client, ResourceExt};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::apply::{Error, Scope, Writer};
+use crate::desired::{Desired, Meta, Object, Workload, labels};
+
+/// Label with the hash of the release that a revision is of.
+const RELEASE: &str = "phlare.dev/release";
+/// Annotation with the number that tells which revision is the newest.
+const NUMBER: &str = "phlare.dev/revision";
+/// Annotation with the name of the ConfigMap that the release's pods need.
+const CONFIG: &str = "phlare.dev/config";
+/// How many are kept.
+const KEPT: usize = 3;
+
+/// A release that is kept, without what it consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Name of the ControllerRevision.
+    pub name: String,
+    /// Hash of the release.
+    pub release: String,
+    /// The newest has the highest.
+    pub number: i64,
+    /// The ConfigMap that its pods need.
+    pub config: Option<String>,
+}
+
+/// What a release consists of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The version that its pods run.
+    pub version: String,
+    /// Its workloads by name.
+    pub workloads: BTreeMap<String, Template>,
+}
+
+/// A workload as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    /// Hash of its pods' template.
+    pub release: String,
+    /// The object.
+    pub body: Value,
+}
+
+impl Contents {
+    fn of(desired: &Desired) -> Self {
+        let template = |workload: &Workload| Template {
+            release: workload.release.clone(),
+            body: workload.object.body.clone(),
+        };
+        let workloads = desired.workloads.iter();
+        let named = workloads.map(|workload| (workload.object.name.clone(), template(workload)));
+        Self {
+            version: desired.version.clone(),
+            workloads: named.collect(),
+        }
+    }
+
+    /// What should be there, but with the workloads of this release; those that it does not have stay as they should be.
+    /// Numbers of pods are the resource's.
+    #[must_use]
+    pub fn in_place_of(&self, desired: &Desired) -> Desired {
+        let mut back = desired.clone();
+        for workload in &mut back.workloads {
+            if let Some(template) = self.workloads.get(&workload.object.name) {
+                workload.release.clone_from(&template.release);
+                workload.object.body.clone_from(&template.body);
+            }
+        }
+        back.version.clone_from(&self.version);
+        back
+    }
+
+    /// Hashes of the templates that another release changes.
+    #[must_use]
+    pub fn changed_by<'a>(&self, desired: &'a Desired) -> BTreeSet<&'a str> {
+        let is_new = |workload: &&Workload| {
+            let before = self.workloads.get(&workload.object.name);
+            before.is_none_or(|before| before.release != workload.release)
+        };
+        let changed = desired.workloads.iter().filter(is_new);
+        changed.map(|workload| workload.release.as_str()).collect()
+    }
+}
+
+fn resource() -> ApiResource {
+    ApiResource::erase::<ControllerRevision>(&())
+}
+
+/// The releases that are kept, the newest first.
+///
+/// # Errors
+/// The API server does not answer or refuses.
+pub async fn list(client: &Client, meta: &Meta<'_>) -> Result<Vec<Known>, kube::Error> {
+    let api: Api<ControllerRevision> = Api::namespaced(client.clone(), meta.namespace);
+    let mine = format!("{}={},{RELEASE}", labels::INSTANCE, meta.name);
+    let list = api
+        .list_metadata(&ListParams::default().labels(&mine))
+        .await?;
+    let known = |object: PartialObjectMeta<ControllerRevision>| {
+        let owners = object.owner_references();
+        let is_mine = owners.iter().any(|owner| owner.uid == meta.owner_uid());
+        let number = object.annotations().get(NUMBER)?.parse().ok()?;
+        is_mine.then(|| Known {
+            name: object.name_any(),
+            release: object.labels()[RELEASE].clone(),
+            number,
+            config: object.annotations().get(CONFIG).cloned(),
+        })
+    };
+    let mut all: Vec<_> = list.items.into_iter().filter_map(known).collect();
+    all.sort_by_key(|known| std::cmp::Reverse(known.number));
+    Ok(all)
+}
+
+/// What a release consists of; None if it is gone or is none of ours.
+///
+/// # Errors
+/// The API server does not answer or refuses.
+pub async fn load(
+    client: &Client,
+    meta: &Meta<'_>,
+    known: &Known,
+) -> Result<Option<Contents>, kube::Error> {
+    let api: Api<ControllerRevision> = Api::namespaced(client.clone(), meta.namespace);
+    let revision = api.get_opt(&known.name).await?;
+    let data = revision.and_then(|revision| revision.data);
+    Ok(data.and_then(|data| serde_json::from_value(data.0).ok()))
+}
+
+/// Remembers that all pods run a release, and forgets the oldest ones: `kept` is what is kept afterwards. Whether something
+/// was written.
+///
+/// # Errors
+/// The API server does not answer or refuses.
+pub async fn record(
+    writer: &Writer,
+    meta: &Meta<'_>,
+    desired: &Desired,
+    kept: &mut Vec<Known>,
+) -> Result<bool, Error> {
+    let release = desired.release();
+    let newest = kept.first();
+    if newest.is_some_and(|newest| newest.release == release) {
+        return Ok(false);
+    }
+    let number = newest.map_or(0, |newest| newest.number) + 1;
+    let object = revision(meta, desired, &release, number)?;
+    let known = Known {
+        name: object.name.clone(),
+        release,
+        number,
+        config: Some(desired.settings.clone()),
+    };
+    match kept.iter().position(|other| other.release == known.release) {
+        // It was the newest before, and is again.
+        Some(before) => {
+            let again = json!({
+                "revision": number,
+                "metadata": {"annotations": {NUMBER: number.to_string()}},
+            });
+            writer.partial(&object, Scope::Release, again).await?;
+            kept.remove(before);
+        }
+        None => {
+            writer.apply(&object, None).await?;
+        }
+    }
+    kept.insert(0, known);
+    for known in kept.drain(KEPT.min(kept.len())..) {
+        let gone = DynamicObject::new(&known.name, &resource());
+        writer.delete(&resource(), &gone).await?;
+    }
+    Ok(true)
+}
+
+fn revision(
+    meta: &Meta<'_>,
+    desired: &Desired,
+    release: &str,
+    number: i64,
+) -> Result<Object, Error> {
+    let mut labels = meta.labels();
+    labels.insert(RELEASE.to_owned(), release.to_owned());
+    let mut metadata = meta.object(meta.named(format_args!("release-{release}")), labels);
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(NUMBER.to_owned(), number.to_string());
+    annotations.insert(CONFIG.to_owned(), desired.settings.clone());
+    let contents = serde_json::to_value(Contents::of(desired)).map_err(kube::Error::SerdeError)?;
+    let revision = ControllerRevision {
+        metadata,
+        revision: number,
+        data: Some(k8s_openapi::apimachinery::pkg::runtime::RawExtension(
+            contents,
+        )),
+    };
+    let object = Object::of(&revision).map_err(kube::Error::SerdeError)?;
+    Ok(object)
+}
