@@ -7,6 +7,9 @@ use anyhow::{Context, ensure};
 
 use crate::{programs, shared};
 
+/// Whom to trust, as the Dockerfile of the components has it.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// A version of the components that there is an image of, beside the present one.
 pub const NEXT: &str = "next";
 
@@ -33,6 +36,7 @@ pub fn images(directory: &Path, controlplane: &Path) -> anyhow::Result<Vec<PathB
                 .arg(&tar)
                 .arg(format!("phlare/{name}:{version}"))
                 .arg(&program)
+                .args(Path::new(AUTHORITIES).exists().then_some(AUTHORITIES))
                 .output()
                 .context("start controlplane")?;
             let said = String::from_utf8_lossy(&made.stderr);

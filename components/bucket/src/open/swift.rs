@@ -55,7 +55,9 @@ impl Open for Opener {
         Box::pin(async move {
             provide_tls();
             // The account may be elsewhere than the login.
-            let options = client_options(&HttpConfig::default(), true);
+            // Where the objects are is said by whoever checks the login: it may be encrypted.
+            let options =
+                client_options(&HttpConfig::default(), true).with_no_system_certificates(false);
             let client = Watch::default().connect(&options);
             let client =
                 client.map_err(|error| Failure::new(ErrorKind::Other, innermost(&error)))?;
