@@ -66,6 +66,8 @@ fn example(namespace: &str) -> Vec<DynamicObject> {
             "ingester": {"resources": small},
             "storeGateway": {"resources": small},
         },
+        // Time that ingesters give others to learn of them; here they are on one machine.
+        "config": {"overlay": {"ingester": {"lifecycler": {"min_ready_duration": "1s"}}}},
     });
     let cluster = objects
         .iter_mut()
