@@ -117,6 +117,14 @@ impl Bench {
         list.unwrap().items
     }
 
+    /// The node on which the operator runs.
+    pub(crate) async fn node_of_the_operator(&self) -> String {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), "phlare-operator");
+        let pods = pods.list(&ListParams::default()).await.unwrap().items;
+        let spec = pods.into_iter().next().unwrap().spec;
+        spec.unwrap().node_name.unwrap()
+    }
+
     /// Waits until all pods run what the resource says, as it is now, and are ready.
     pub(crate) async fn ready(&self, name: &str) {
         let is_true = |cluster: &PhlareCluster, kind: &str| {

@@ -160,7 +160,13 @@ async fn no_acknowledged_profile_is_lost_whatever_is_done_to_it() {
 
     counting
         .during("a node that dies", async |bench| {
-            bench.cluster.fault("crash node-2").unwrap();
+            // Not the node of the store, nor that of the operator, which is to say how it is.
+            let operator = bench.node_of_the_operator().await;
+            let node = ["node-2", "node-3"]
+                .into_iter()
+                .find(|node| *node != operator);
+            let node = node.unwrap();
+            bench.cluster.fault(&format!("crash {node}")).unwrap();
             bench
                 .wait("prod", "misses pods", |cluster| {
                     let status = cluster.status.as_ref();
@@ -168,7 +174,7 @@ async fn no_acknowledged_profile_is_lost_whatever_is_done_to_it() {
                     conditions.any(|one| one.type_ == "Ready" && one.status == "False")
                 })
                 .await;
-            bench.cluster.fault("boot node-2").unwrap();
+            bench.cluster.fault(&format!("boot {node}")).unwrap();
             bench.ready("prod").await;
         })
         .await;
