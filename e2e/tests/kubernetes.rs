@@ -6,6 +6,8 @@
 mod autoscale;
 #[path = "kubernetes/bench.rs"]
 mod bench;
+#[path = "kubernetes/command.rs"]
+mod command;
 #[path = "kubernetes/definition.rs"]
 mod definition;
 #[path = "kubernetes/keeping.rs"]

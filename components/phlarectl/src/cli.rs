@@ -1,6 +1,7 @@
 //! The command line.
 
 mod blocks;
+mod kubernetes;
 mod output;
 mod upload;
 
@@ -14,6 +15,10 @@ use crate::render::time;
 
 pub(crate) use blocks::{
     BlocksCommand, BlocksQueryCommand, CompactArgs, InspectArgs, PlaceArgs, RewriteArgs, VerifyArgs,
+};
+pub(crate) use kubernetes::{
+    AccessArgs, DiagnoseArgs, KubernetesArgs, KubernetesCommand, Plugin, RingArgs, RolloutAction,
+    RolloutArgs, StatusArgs,
 };
 pub(crate) use output::ProfileOutput;
 pub(crate) use upload::UploadArgs;
@@ -142,6 +147,9 @@ pub(crate) enum Command {
     /// Look into blocks in a directory or a bucket, without a server
     #[command(subcommand)]
     Blocks(BlocksCommand),
+    /// Look at Phlares on a Kubernetes, and have their operator do things
+    #[command(visible_alias = "k8s")]
+    Kubernetes(KubernetesArgs),
 }
 
 /// Questions about profiles.

@@ -3,6 +3,7 @@
 mod blocks;
 mod cardinality;
 mod files;
+pub(crate) mod kubernetes;
 mod labels;
 mod profile;
 mod ready;
@@ -38,5 +39,6 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Types(args) => labels::types(&server()?, args, now_ms).await,
         Command::Ready => ready::run(&client()?).await,
         Command::Blocks(command) => blocks::run(command, &cli.server, now_ms).await,
+        Command::Kubernetes(args) => kubernetes::run(args, now_ms).await,
     }
 }

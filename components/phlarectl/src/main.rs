@@ -12,12 +12,17 @@ mod ui;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, UsageError};
+use phlare_model::{Clock, SystemClock};
+
+use crate::cli::{Cli, Plugin, UsageError};
 use crate::client::ClientError;
+use crate::commands::kubernetes::KubernetesError;
 
 /// Failed for a reason of its own, or not ready.
 const EXIT_FAILED: u8 = 1;
@@ -28,6 +33,21 @@ const EXIT_REFUSED: u8 = 3;
 /// The server failed, or was not reached.
 const EXIT_SERVER: u8 = 4;
 
+/// Who reads the command line.
+enum Asked {
+    ByUser(Box<Cli>),
+    /// `kubectl phlare …` runs `kubectl-phlare …`.
+    ByKubectl(Plugin),
+}
+
+/// Whether this program was started by the name that makes it a part of kubectl.
+fn is_plugin(arguments: &[OsString]) -> bool {
+    let name = arguments
+        .first()
+        .and_then(|name| Path::new(name).file_stem());
+    name.is_some_and(|name| name == "kubectl-phlare")
+}
+
 fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -35,8 +55,13 @@ fn main() -> ExitCode {
     {
         ui::note("a TLS provider is installed already");
     }
-    let cli = match Cli::try_parse_from(cli::normalise(std::env::args_os())) {
-        Ok(cli) => cli,
+    let arguments = cli::normalise(std::env::args_os());
+    let parsed = match is_plugin(&arguments) {
+        true => Plugin::try_parse_from(arguments).map(Asked::ByKubectl),
+        false => Cli::try_parse_from(arguments).map(|cli| Asked::ByUser(Box::new(cli))),
+    };
+    let asked = match parsed {
+        Ok(asked) => asked,
         Err(error) => {
             let usage = error.use_stderr();
             if error.print().is_err() {
@@ -54,7 +79,13 @@ fn main() -> ExitCode {
         .build();
     let outcome = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(commands::run(&cli)));
+        .and_then(|runtime| match &asked {
+            Asked::ByUser(cli) => runtime.block_on(commands::run(cli)),
+            Asked::ByKubectl(plugin) => {
+                let now_ms = SystemClock.now_ms();
+                runtime.block_on(commands::kubernetes::run(&plugin.kubernetes, now_ms))
+            }
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,6 +105,13 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(
             ClientError::Server { .. } | ClientError::Transport { .. } | ClientError::Answer { .. },
         ) => return EXIT_SERVER,
+        None => {}
+    }
+    match error.downcast_ref::<KubernetesError>() {
+        Some(KubernetesError::Refused { .. } | KubernetesError::NotInstalled) => {
+            return EXIT_REFUSED;
+        }
+        Some(KubernetesError::Unreachable(_)) => return EXIT_SERVER,
         None => {}
     }
     let mut causes = error.chain();

@@ -77,7 +77,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "bucket", "formats", "model", "pprof", "proto", "server", "tenancy",
         ],
     ),
-    // A block is a directory to it, a server a URL.
+    // A block is a directory to it, a server a URL, a Phlare on a Kubernetes a resource.
     (
         "components/phlarectl",
         &[
@@ -85,6 +85,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "bucket",
             "credentials",
             "model",
+            "operator-api",
             "phlaredb",
             "pprof",
             "proto",
