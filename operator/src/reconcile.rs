@@ -7,6 +7,7 @@ mod autoscale;
 mod course;
 mod monitoring;
 mod pass;
+mod refused;
 mod status;
 mod volumes;
 

@@ -66,6 +66,7 @@ fn example(namespace: &str) -> Vec<DynamicObject> {
             "ingester": {"resources": small},
             "storeGateway": {"resources": small},
         },
+        "rollout": {"canary": {"soakSeconds": 1}},
         // Time that ingesters give others to learn of them; here they are on one machine.
         "config": {"overlay": {"ingester": {"lifecycler": {"min_ready_duration": "1s"}}}},
     });
@@ -134,6 +135,26 @@ async fn no_acknowledged_profile_is_lost_whatever_is_done_to_it() {
 
     counting
         .during("a release", async |bench| {
+            bench.change("prod", json!({"version": NEXT})).await;
+            bench.ready("prod").await;
+        })
+        .await;
+    assert!(versions(&bench).await.iter().all(|version| version == NEXT));
+
+    counting
+        .during("a release that does not exist", async |bench| {
+            bench.change("prod", json!({"version": "none"})).await;
+            bench
+                .wait("prod", "is taken back", |cluster| {
+                    let status = cluster.status.as_ref();
+                    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+                    let mut is = |kind: &str, reason: &str| {
+                        conditions.any(|one| one.type_ == kind && one.reason == reason)
+                    };
+                    let over = status.is_some_and(|status| status.rollout.is_none());
+                    over && is("Ready", "AllComponentsReady") && is("UpToDate", "RolledBack")
+                })
+                .await;
             bench.change("prod", json!({"version": NEXT})).await;
             bench.ready("prod").await;
         })

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, ResourceQuota, Secret, Service,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -418,4 +420,23 @@ async fn left(bench: &Bench) -> anyhow::Result<usize> {
         + budgets.list(&all).await?.items.len()
         + bench.deployments().list(&all).await?.items.len()
         + bench.stateful_sets().list(&all).await?.items.len())
+}
+
+#[tokio::test]
+async fn a_quota_that_leaves_no_room_is_quoted() {
+    let Some(bench) = bench().await else { return };
+    let quotas: Api<ResourceQuota> = Api::namespaced(bench.client.clone(), &bench.namespace);
+    let none = json!({"metadata": {"name": "none-left"}, "spec": {"hard": {"pods": "0"}}});
+    let quota = serde_json::from_value(none).unwrap();
+    quotas.create(&PostParams::default(), &quota).await.unwrap();
+    bench.create("full", json!({})).await;
+    let stalled = bench
+        .wait("full", "Stalled", "True", "ForbiddenByQuota")
+        .await;
+    for text in ["full-monolithic", "exceeded quota: none-left"] {
+        assert!(stalled.message.contains(text), "{}", stalled.message);
+    }
+    let params = DeleteParams::default();
+    quotas.delete("none-left", &params).await.unwrap();
+    bench.ready("full").await;
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::course::{self, Chosen};
 use super::status::{self, Said};
-use super::{Pace, autoscale, monitoring, volumes};
+use super::{Pace, autoscale, monitoring, refused, volumes};
 use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
@@ -163,6 +163,10 @@ async fn said(
         };
         let pods = trouble::of_pods(live.pods.iter().filter(runs));
         facts.stuck = pods.or_else(|| live.objects().find_map(trouble::of_workload));
+    }
+    if facts.stuck.is_none() {
+        let namespace = cluster.namespace().unwrap_or_default();
+        facts.stuck = refused::pods(context, &namespace, live).await?;
     }
     if let (None, Some(chosen)) = (&facts.monitoring, chosen) {
         facts.monitoring = monitoring::seen(&chosen.desired, live);
