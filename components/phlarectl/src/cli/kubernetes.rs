@@ -95,6 +95,10 @@ pub(crate) enum RolloutAction {
     Pause,
     /// The operator goes on
     Resume,
+    /// Pods run again what all of them ran before this change, until it is retried or the resource changes
+    Undo,
+    /// A change that was undone, or taken back because it did not work, is tried once more
+    Retry,
 }
 
 /// Arguments of `ring`.

@@ -1,4 +1,4 @@
-//! `kubernetes rollout`: how far a change is, and having it pause.
+//! `kubernetes rollout`: how far a change is, having it pause, and taking it back.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use phlare_operator_api::PhlareCluster;
 use phlare_operator_api::condition::{ACCEPTED, READY, RECONCILING, STALLED, UP_TO_DATE};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::access::{Access, KubernetesError};
 use super::status::condition;
@@ -27,7 +27,7 @@ enum Progress {
     Stuck(String),
 }
 
-/// Pauses or resumes, if that is asked, and says how far it is, once or until the end.
+/// Does with it what is asked, and says how far it is, once or until the end.
 pub(super) async fn run(access: &Access, args: &RolloutArgs) -> anyhow::Result<()> {
     let cluster = match args.action {
         None => access.cluster(&args.name).await?,
@@ -49,26 +49,42 @@ pub(super) async fn run(access: &Access, args: &RolloutArgs) -> anyhow::Result<(
     }
 }
 
-async fn set(
-    access: &Access,
-    name: &str,
-    action: RolloutAction,
-) -> Result<PhlareCluster, KubernetesError> {
-    let paused = action == RolloutAction::Pause;
-    let patch = Patch::Merge(json!({"spec": {"paused": paused}}));
+async fn set(access: &Access, name: &str, action: RolloutAction) -> anyhow::Result<PhlareCluster> {
+    let (patch, note) = match action {
+        RolloutAction::Pause => (
+            json!({"spec": {"paused": true}}),
+            "paused: the operator changes nothing, and goes on saying how it is",
+        ),
+        RolloutAction::Resume => (json!({"spec": {"paused": false}}), "resumed"),
+        RolloutAction::Undo => (
+            wish("undo", &access.cluster(name).await?)?,
+            "undone: pods get what all of them ran before; the resource itself stays as it is",
+        ),
+        RolloutAction::Retry => (
+            wish("retry", &access.cluster(name).await?)?,
+            "tried once more",
+        ),
+    };
     let params = PatchParams {
         field_manager: Some("phlarectl".to_owned()),
         ..PatchParams::default()
     };
-    let cluster = access
-        .api::<PhlareCluster>()
-        .patch(name, &params, &patch)
-        .await?;
-    ui::note(match paused {
-        true => "paused: the operator changes nothing, and goes on saying how it is",
-        false => "resumed",
-    });
+    let api = access.api::<PhlareCluster>();
+    let patched = api.patch(name, &params, &Patch::Merge(patch)).await;
+    let cluster = patched.map_err(KubernetesError::from)?;
+    ui::note(note);
     Ok(cluster)
+}
+
+/// The operator's annotation for a word about the release that the resource asks for, and about no other.
+fn wish(word: &str, cluster: &PhlareCluster) -> anyhow::Result<Value> {
+    let status = cluster.status.as_ref();
+    let release = status.and_then(|status| status.release.as_ref());
+    let Some(release) = release else {
+        bail!("the operator has not looked at this resource yet: there is nothing to {word}");
+    };
+    let wish = format!("{word} {}", release.target);
+    Ok(json!({"metadata": {"annotations": {"phlare.dev/rollout": wish}}}))
 }
 
 /// Says what changes, until it is done or stuck.
@@ -160,8 +176,6 @@ fn progress(cluster: &PhlareCluster) -> Progress {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn with(generation: i64, conditions: &[(&str, &str, &str)], paused: bool) -> PhlareCluster {
