@@ -150,12 +150,16 @@ impl Access {
         Ok(pods)
     }
 
-    /// A page of a pod, as JSON if it has that form, too.
+    /// A page of a pod, as JSON if it has that form, too; but for `/ready`, which says in a line what is the matter.
     pub(super) async fn page(&self, pod: &str, page: &str) -> Result<Bytes, PageError> {
         let namespace = &self.namespace;
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{PORT}/proxy/{page}");
+        let accepted = match page {
+            "ready" => "text/plain",
+            _ => "application/json, */*;q=0.1",
+        };
         let request = Request::get(path)
-            .header(header::ACCEPT, "application/json, */*;q=0.1")
+            .header(header::ACCEPT, accepted)
             .body(Body::empty())
             .map_err(|error| PageError::Unreadable(error.to_string()))?;
         let read = async {
