@@ -36,7 +36,7 @@ pub fn images(directory: &Path, controlplane: &Path) -> anyhow::Result<Vec<PathB
                 .arg(&tar)
                 .arg(format!("phlare/{name}:{version}"))
                 .arg(&program)
-                .args(Path::new(AUTHORITIES).exists().then_some(AUTHORITIES))
+                .args(std::fs::exists(AUTHORITIES)?.then_some(AUTHORITIES))
                 .output()
                 .context("start controlplane")?;
             let said = String::from_utf8_lossy(&made.stderr);

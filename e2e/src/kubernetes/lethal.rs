@@ -24,7 +24,7 @@ use super::Cluster;
 #[derive(Debug)]
 pub struct Lethal {
     kubeconfig: PathBuf,
-    written: mpsc::UnboundedReceiver<String>,
+    written: mpsc::Receiver<String>,
     _serving: JoinSet<()>,
 }
 
@@ -55,7 +55,7 @@ impl Lethal {
             cluster["cluster"] = json!({"server": format!("http://{address}")});
         }
         fs::write(&to, serde_json::to_vec(&value)?)?;
-        let (tell, written) = mpsc::unbounded_channel();
+        let (tell, written) = mpsc::channel(64);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
@@ -98,7 +98,7 @@ async fn pass(
     request: Request<Incoming>,
     client: &reqwest::Client,
     url: &str,
-    tell: &mpsc::UnboundedSender<String>,
+    tell: &mpsc::Sender<String>,
 ) -> Response<reqwest::Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -119,7 +119,7 @@ async fn pass(
     match answer.await {
         Ok(answer) => {
             if counts && answer.status().is_success() {
-                let _ = tell.send(what);
+                let _ = tell.send(what).await;
                 std::future::pending::<()>().await;
             }
             let mut response = Response::new(reqwest::Body::from(""));
