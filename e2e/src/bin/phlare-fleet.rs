@@ -20,7 +20,10 @@ fn main() -> ExitCode {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(up(directory, flags))
+        let outcome = runtime.block_on(up(directory, flags));
+        // What reads the input can't be told to stop, and is not waited for.
+        runtime.shutdown_background();
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

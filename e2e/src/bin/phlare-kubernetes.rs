@@ -25,7 +25,10 @@ containernetworking-plugins.";
 fn main() -> ExitCode {
     let outcome = asked().and_then(|(fake, directory)| {
         let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(up(fake, &directory))
+        let outcome = runtime.block_on(up(fake, &directory));
+        // What reads the input can't be told to stop, and is not waited for.
+        runtime.shutdown_background();
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ mod traces;
 mod unclean;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 use phlare_e2e::client::CPU;
@@ -118,6 +118,24 @@ async fn blocks_of_all_replicas_count_once() -> anyhow::Result<()> {
 /// The program for people: one line of JSON, and nothing is left when its input ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn fleet_up_leaves_nothing_behind() -> anyhow::Result<()> {
+    up_and_down(|up| {
+        drop(up.stdin.take());
+        Ok(())
+    })
+    .await
+}
+
+/// Or when it is told to, whoever may still write to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn fleet_up_ends_at_a_signal_while_its_input_is_open() -> anyhow::Result<()> {
+    up_and_down(|up| {
+        let id = Pid::from_raw(up.id() as i32).context("a process id")?;
+        Ok(kill_process(id, Signal::TERM)?)
+    })
+    .await
+}
+
+async fn up_and_down(end: impl FnOnce(&mut Child) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut up = Command::new(env!("CARGO_BIN_EXE_phlare-fleet"))
         .arg("up")
         .env(
@@ -150,9 +168,11 @@ async fn fleet_up_leaves_nothing_behind() -> anyhow::Result<()> {
     for &id in &ids {
         test_kill_process(pid(id)?).context("it runs")?;
     }
-    drop(up.stdin.take());
+    end(&mut up)?;
+    let input = up.stdin.take();
     let status = tokio::task::spawn_blocking(move || up.wait()).await??;
     ensure!(status.success(), "{status}");
+    drop(input);
     for id in ids {
         let left = kill_process(pid(id)?, Signal::KILL).is_ok();
         ensure!(!left, "process {id} was left behind");
