@@ -20,5 +20,7 @@ mod leadership;
 mod monitoring;
 #[path = "kubernetes/packaging.rs"]
 mod packaging;
+#[path = "kubernetes/report.rs"]
+mod report;
 #[path = "kubernetes/rollout.rs"]
 mod rollout;

@@ -133,6 +133,12 @@ impl Operator {
         Ok(Self { child, log })
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Tells it to stop, and waits until it has.
     ///
     /// # Errors
