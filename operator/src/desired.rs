@@ -64,8 +64,6 @@ pub struct Desired {
     pub monitoring: Vec<Object>,
     /// The version that pods run.
     pub version: String,
-    /// Name of the ConfigMap with the settings.
-    pub settings: String,
 }
 
 impl Desired {
@@ -158,7 +156,6 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, Error> {
         workloads,
         monitoring: monitoring::objects(&meta)?,
         version: inputs.version.clone(),
-        settings,
     })
 }
 

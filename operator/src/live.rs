@@ -134,15 +134,25 @@ impl Live {
         })
     }
 
-    /// When the last pod of a component, in a zone, became ready.
+    /// When the last pod of a component, in a zone, became ready. Pods that end say nothing.
     #[must_use]
     pub fn since(&self, part: Part, zone: Option<&str>) -> Option<Timestamp> {
-        let turned = self.pods_of(part, zone).filter_map(|pod| {
-            let conditions = pod.status.as_ref()?.conditions.iter().flatten();
-            let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
-            Some(ready.next()?.last_transition_time.as_ref()?.0)
-        });
+        let turned = self.pods_of(part, zone).filter_map(ready_since);
         turned.max()
+    }
+
+    /// Pods of a StatefulSet that are ready and have ordinals below a number.
+    #[must_use]
+    pub fn stable(&self, set: &str, below: i32) -> i32 {
+        let counts = |pod: &&Pod| {
+            let name = pod.name_any();
+            let ordinal = name
+                .strip_prefix(set)
+                .and_then(|rest| rest.strip_prefix('-'));
+            let ordinal = ordinal.and_then(|rest| rest.parse::<i32>().ok());
+            ordinal.is_some_and(|ordinal| ordinal < below) && ready_since(pod).is_some()
+        };
+        count(i64::try_from(self.pods.iter().filter(counts).count()).ok())
     }
 
     /// All objects with what they are, by kind and name.
@@ -156,7 +166,7 @@ impl Live {
     }
 }
 
-/// The state of a Deployment or a StatefulSet. `since` is not in it: [`Live::since`].
+/// The state of a Deployment or a StatefulSet, without what its pods say: [`Live::since`], [`Live::stable`].
 #[must_use]
 pub fn state(object: &DynamicObject) -> rollout::Live {
     let number = |path: &str| number(&object.data, path);
@@ -170,8 +180,19 @@ pub fn state(object: &DynamicObject) -> rollout::Live {
         ready: count(number("/status/readyReplicas")),
         updated: count(number("/status/updatedReplicas")),
         partition: count(number("/spec/updateStrategy/rollingUpdate/partition")),
+        stable: 0,
         since: None,
     }
+}
+
+/// Since when a pod is ready, if it is and stays.
+fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let ready = conditions.find(|one| one.type_ == "Ready" && one.status == "True")?;
+    Some(ready.last_transition_time.as_ref()?.0)
 }
 
 /// Pods that a workload is told to have.

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::apply::{Error, Scope, Writer};
-use crate::desired::{Desired, Meta, Object, Workload, labels};
+use crate::desired::{self, Desired, Meta, Object, Workload, labels};
 
 /// Label with the hash of the release that a revision is of.
 const RELEASE: &str = "phlare.dev/release";
 /// Annotation with the number that tells which revision is the newest.
 const NUMBER: &str = "phlare.dev/revision";
-/// Annotation with the name of the ConfigMap that the release's pods need.
+/// Annotation with the names of the ConfigMaps that the release's pods need.
 const CONFIG: &str = "phlare.dev/config";
 /// How many are kept.
 const KEPT: usize = 3;
@@ -32,8 +32,8 @@ pub struct Known {
     pub release: String,
     /// The newest has the highest.
     pub number: i64,
-    /// The ConfigMap that its pods need.
-    pub config: Option<String>,
+    /// The ConfigMaps that its pods need.
+    pub configs: Vec<String>,
 }
 
 /// What a release consists of.
@@ -48,17 +48,17 @@ pub struct Contents {
 /// A workload as it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Template {
-    /// Hash of its pods' template.
+    /// Hash of it.
     pub release: String,
-    /// The object.
-    pub body: Value,
+    /// What its pods are made from.
+    pub template: Value,
 }
 
 impl Contents {
     fn of(desired: &Desired) -> Self {
         let template = |workload: &Workload| Template {
             release: workload.release.clone(),
-            body: workload.object.body.clone(),
+            template: workload.object.body["spec"]["template"].clone(),
         };
         let workloads = desired.workloads.iter();
         let named = workloads.map(|workload| (workload.object.name.clone(), template(workload)));
@@ -68,17 +68,22 @@ impl Contents {
         }
     }
 
-    /// What should be there, but with the workloads of this release; those that it does not have stay as they should be.
-    /// Numbers of pods are the resource's.
+    /// What should be there, but with pods of this release. Numbers of pods, volumes, labels stay those of the resource.
+    /// Deployments that this release does not have are left out; a StatefulSet has volumes, and stays as it should be.
     #[must_use]
     pub fn in_place_of(&self, desired: &Desired) -> Desired {
         let mut back = desired.clone();
-        for workload in &mut back.workloads {
-            if let Some(template) = self.workloads.get(&workload.object.name) {
-                workload.release.clone_from(&template.release);
-                workload.object.body.clone_from(&template.body);
-            }
-        }
+        back.workloads.retain_mut(|workload| {
+            let Some(before) = self.workloads.get(&workload.object.name) else {
+                return workload.part.is_stateful();
+            };
+            workload.release.clone_from(&before.release);
+            let body = &mut workload.object.body;
+            body["spec"]["template"] = before.template.clone();
+            body["metadata"]["annotations"][desired::RELEASE] = json!(before.release);
+            body["metadata"]["annotations"][desired::VERSION] = json!(self.version);
+            true
+        });
         back.version.clone_from(&self.version);
         back
     }
@@ -111,13 +116,18 @@ pub async fn list(client: &Client, meta: &Meta<'_>) -> Result<Vec<Known>, kube::
         .await?;
     let known = |object: PartialObjectMeta<ControllerRevision>| {
         let owners = object.owner_references();
-        let is_mine = owners.iter().any(|owner| owner.uid == meta.owner_uid());
+        // One without an owner was this resource's before it was made anew.
+        let is_mine = owners.is_empty() || owners.iter().any(|owner| owner.uid == meta.owner_uid());
         let number = object.annotations().get(NUMBER)?.parse().ok()?;
         is_mine.then(|| Known {
             name: object.name_any(),
-            release: object.labels()[RELEASE].clone(),
+            release: object.labels().get(RELEASE).cloned().unwrap_or_default(),
             number,
-            config: object.annotations().get(CONFIG).cloned(),
+            configs: object
+                .annotations()
+                .get(CONFIG)
+                .map(|names| names.split(',').map(ToOwned::to_owned).collect())
+                .unwrap_or_default(),
         })
     };
     let mut all: Vec<_> = list.items.into_iter().filter_map(known).collect();
@@ -162,7 +172,7 @@ pub async fn record(
         name: object.name.clone(),
         release,
         number,
-        config: Some(desired.settings.clone()),
+        configs: configs(desired),
     };
     match kept.iter().position(|other| other.release == known.release) {
         // It was the newest before, and is again.
@@ -186,6 +196,19 @@ pub async fn record(
     Ok(true)
 }
 
+/// The ConfigMaps that pods have as volumes.
+fn configs(desired: &Desired) -> Vec<String> {
+    let bodies = desired
+        .workloads
+        .iter()
+        .map(|workload| &workload.object.body);
+    let volumes = bodies.filter_map(|body| body.pointer("/spec/template/spec/volumes")?.as_array());
+    let names = volumes.flatten();
+    let names = names.filter_map(|volume| volume.pointer("/configMap/name")?.as_str());
+    let names: BTreeSet<_> = names.collect();
+    names.into_iter().map(ToOwned::to_owned).collect()
+}
+
 fn revision(
     meta: &Meta<'_>,
     desired: &Desired,
@@ -197,7 +220,7 @@ fn revision(
     let mut metadata = meta.object(meta.named(format_args!("release-{release}")), labels);
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(NUMBER.to_owned(), number.to_string());
-    annotations.insert(CONFIG.to_owned(), desired.settings.clone());
+    annotations.insert(CONFIG.to_owned(), configs(desired).join(","));
     let contents = serde_json::to_value(Contents::of(desired)).map_err(kube::Error::SerdeError)?;
     let revision = ControllerRevision {
         metadata,

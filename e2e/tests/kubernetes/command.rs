@@ -115,13 +115,16 @@ async fn a_rollout_is_watched_to_its_end() {
     let done = says(&bench, 0, &["rollout", "roll", "resume", "--watch"]).await;
     assert!(done.contains("version 3.0.0"), "{done}");
 
-    let undone = says(&bench, 0, &["rollout", "roll", "undo"]).await;
-    assert!(undone.contains("what all of them ran before"), "{undone}");
+    let undone = says(&bench, 0, &["rollout", "roll", "undo", "--watch"]).await;
+    assert!(
+        undone.contains("undone: all pods run version 2.0.0 again"),
+        "{undone}"
+    );
     bench.wait("roll", "Stalled", "True", "RolledBack").await;
     let status = says(&bench, 0, &["status", "roll"]).await;
     assert!(status.contains("was taken back (Undone)"), "{status}");
-    let retried = says(&bench, 0, &["rollout", "roll", "retry"]).await;
-    assert!(retried.contains("tried once more"), "{retried}");
+    let retried = says(&bench, 0, &["rollout", "roll", "retry", "--watch"]).await;
+    assert!(retried.contains("version 3.0.0"), "{retried}");
     bench.ready("roll").await;
 
     let gone = says(&bench, 3, &["rollout", "nobody", "--watch"]).await;

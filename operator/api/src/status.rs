@@ -134,6 +134,9 @@ pub struct Rejected {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
+    /// Hash of what pods get.
+    #[schemars(length(max = 16))]
+    pub release: String,
     /// What is done at present.
     pub state: RolloutState,
     /// The Deployment or StatefulSet that is to get ready next.
@@ -150,6 +153,8 @@ pub enum RolloutState {
     Canary,
     /// It goes from one component and zone to the next.
     RollingOut,
+    /// Pods that have it are to stay well for a while before others get it.
+    Soaking,
     /// It did not work, and pods get what they ran before.
     RollingBack,
     /// It goes no further without help.

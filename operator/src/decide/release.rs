@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use phlare_operator_api::{OnFailure, Rejected, RolloutStatus};
+use phlare_operator_api::{OnFailure, Rejected, RolloutState, RolloutStatus};
 
 use crate::trouble::Trouble;
 
@@ -52,8 +52,11 @@ pub struct Situation<'a> {
     pub deadline: Duration,
     /// How far it was said to be.
     pub rollout: Option<&'a RolloutStatus>,
-    /// The workload that is waited for, if the release changes it.
+    /// The workload that is waited for, if it has the release and the release changes it.
     pub step: Option<&'a str>,
+    /// Whether a pod that the release made is on a node, stays there, and is not ready: neither a lost node nor a lack of
+    /// nodes says anything about a release.
+    pub is_broken: bool,
     /// What is wrong with a pod that the release made.
     pub sick: Option<&'a Trouble>,
     /// The time.
@@ -94,7 +97,8 @@ pub fn course(situation: &Situation<'_>) -> Course {
     let Some((reason, message)) = failure(situation) else {
         return Course::Forward;
     };
-    if may_go_back && situation.on_failure == OnFailure::Rollback {
+    let tells_on_it = situation.is_broken || AT_ONCE.contains(&reason);
+    if may_go_back && tells_on_it && situation.on_failure == OnFailure::Rollback {
         return Course::Reject(Rejected {
             release: target.to_owned(),
             reason: reason.to_owned(),
@@ -104,16 +108,26 @@ pub fn course(situation: &Situation<'_>) -> Course {
     Course::Halted((reason, message))
 }
 
+/// What shows it without waiting for the deadline.
+const AT_ONCE: [&str; 3] = ["ImagePullError", "ContainerConfigError", "CrashLoop"];
+
 /// What shows that a release does not work.
 fn failure(situation: &Situation<'_>) -> Option<Trouble> {
-    let at_once = ["ImagePullError", "ContainerConfigError", "CrashLoop"];
     if let Some(sick) = situation
         .sick
-        .filter(|(reason, _)| at_once.contains(reason))
+        .filter(|(reason, _)| AT_ONCE.contains(reason))
     {
         return Some(sick.clone());
     }
-    let rollout = situation.rollout?;
+    // What was begun for another release, or for the way back, or while pods soak, is not the beginning of this step.
+    let counts = |rollout: &&RolloutStatus| {
+        let waits = matches!(
+            rollout.state,
+            RolloutState::Canary | RolloutState::RollingOut | RolloutState::Halted
+        );
+        waits && rollout.release == situation.target
+    };
+    let rollout = situation.rollout.filter(counts)?;
     let step = situation.step.filter(|step| rollout.step == **step)?;
     let took = situation.now.duration_since(rollout.since.0);
     if Duration::try_from(took).unwrap_or_default() < situation.deadline {
@@ -134,7 +148,6 @@ fn failure(situation: &Situation<'_>) -> Option<Trouble> {
 mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use phlare_operator_api::RolloutState;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -150,6 +163,7 @@ mod tests {
             deadline: Duration::from_secs(600),
             rollout: None,
             step: Some("prod-ingester-a"),
+            is_broken: true,
             sick: None,
             now: at(1_000),
         }
@@ -157,6 +171,7 @@ mod tests {
 
     fn since(step: &str, second: i64) -> RolloutStatus {
         RolloutStatus {
+            release: "new".to_owned(),
             state: RolloutState::RollingOut,
             step: step.to_owned(),
             since: Time(at(second)),
@@ -227,17 +242,37 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_a_node_waits_for_one_until_the_deadline() {
+    fn a_deadline_that_is_missed_for_want_of_nodes_halts_and_takes_nothing_back() {
         let pending = ("Unschedulable", "pod x finds no node".to_owned());
         let begun = since("prod-ingester-a", 500);
         let mut situation = well();
         situation.rollout = Some(&begun);
         situation.sick = Some(&pending);
+        situation.is_broken = false;
         assert_eq!(course(&situation), Course::Forward);
         situation.now = at(5_000);
         assert!(
-            matches!(course(&situation), Course::Reject(it) if it.message.contains("finds no node"))
+            matches!(course(&situation), Course::Halted((_, why)) if why.contains("finds no node"))
         );
+    }
+
+    #[test]
+    fn what_was_begun_for_another_release_or_while_soaking_is_no_beginning() {
+        let mut begun = since("prod-ingester-a", 0);
+        begun.release = "old".to_owned();
+        let mut situation = well();
+        situation.rollout = Some(&begun);
+        situation.now = at(5_000);
+        assert_eq!(course(&situation), Course::Forward);
+        for state in [RolloutState::RollingBack, RolloutState::Soaking] {
+            let mut begun = since("prod-ingester-a", 0);
+            begun.state = state;
+            let situation = Situation {
+                rollout: Some(&begun),
+                ..situation
+            };
+            assert_eq!(course(&situation), Course::Forward);
+        }
     }
 
     #[test]

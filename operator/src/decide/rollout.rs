@@ -28,6 +28,8 @@ pub struct View {
     pub canaries: i32,
     /// How long all its pods must have been ready before others get the release.
     pub soak: Duration,
+    /// The same of its canaries.
+    pub canary_soak: Duration,
     /// As it is; None if it is not there.
     pub live: Option<Live>,
 }
@@ -49,6 +51,8 @@ pub struct Live {
     pub updated: i32,
     /// Pods that keep the template before this one: those with ordinals below it.
     pub partition: i32,
+    /// Pods that are ready and would not be canaries.
+    pub stable: i32,
     /// When the last of its pods became ready.
     pub since: Option<Timestamp>,
 }
@@ -124,116 +128,163 @@ impl fmt::Display for Reason {
 
 const ALL: Verdict = Verdict::Apply { partition: 0 };
 
-/// A verdict for each workload; they are given in the order in which releases reach them.
+/// A verdict for each workload; they are given in the order in which releases reach them, zones of a component together.
 #[must_use]
 pub fn verdicts(views: &[View], now: Timestamp) -> Vec<Verdict> {
-    if let Some(canary) = views.iter().position(|view| needs_canary(view, now)) {
-        return canary_first(views, canary, now);
+    match (0..views.len()).find(|&index| needs_canary(views, index, now)) {
+        Some(canary) => canary_first(views, canary, now),
+        None => in_turn(views, now),
     }
+}
+
+/// Verdicts for a way back. Components don't wait for each other: what is taken back serves nobody. Of zones, the last one
+/// that got the release loses it first.
+#[must_use]
+pub fn verdicts_back(views: &[View], now: Timestamp) -> Vec<Verdict> {
+    let mut back: Vec<View> = views.to_vec();
+    back.reverse();
+    for view in &mut back {
+        view.soak = Duration::ZERO;
+    }
+    let mut verdicts = Vec::with_capacity(back.len());
+    for zones in back.chunk_by(|one, next| one.part == next.part) {
+        verdicts.extend(in_turn(zones, now));
+    }
+    verdicts.reverse();
+    verdicts
+}
+
+fn in_turn(views: &[View], now: Timestamp) -> Vec<Verdict> {
     let mut before: Option<Reason> = None;
     let mut verdicts = Vec::with_capacity(views.len());
-    for view in views {
-        let Some(live) = &view.live else {
-            // Nobody runs on it yet, so nobody is disturbed.
-            verdicts.push(ALL);
-            continue;
-        };
-        let has_it = live.release == view.release;
-        if has_it && live.partition == 0 {
-            verdicts.push(ALL);
-            before = before.or_else(|| unsettled(view, live, now));
-            continue;
+    for zones in views.chunk_by(|one, next| one.part == next.part) {
+        let mut own: Option<Reason> = None;
+        for view in zones {
+            let Some(live) = &view.live else {
+                // Nobody runs on it yet, so nobody is disturbed.
+                verdicts.push(ALL);
+                continue;
+            };
+            if live.release == view.release && live.partition == 0 {
+                verdicts.push(ALL);
+                own = own.or_else(|| unsettled(view, live, view.soak, now));
+                continue;
+            }
+            let reason = before.clone().or_else(|| not_its_turn(view, zones, now));
+            own = Some(match &reason {
+                Some(reason) if before.is_none() => reason.clone(),
+                _ => Reason::Turn(view.name.clone()),
+            });
+            verdicts.push(match reason {
+                None => ALL,
+                // Canaries stay until the others get what they have.
+                Some(_) if live.release == view.release => Verdict::Apply {
+                    partition: live.partition,
+                },
+                Some(reason) => Verdict::Wait(reason),
+            });
         }
-        let reason = before.clone().or_else(|| sick_sibling(view, views));
-        verdicts.push(match reason {
-            None => ALL,
-            // Canaries stay until the others get what they have.
-            Some(_) if has_it => Verdict::Apply {
-                partition: live.partition,
-            },
-            Some(reason) => Verdict::Wait(reason),
-        });
-        before = before.or_else(|| Some(Reason::Turn(view.name.clone())));
+        before = before.or(own);
     }
     verdicts
 }
 
+/// Why a zone that lacks the release does not get it now. One zone is disturbed at a time. A zone in which pods are away is
+/// the first to get what may cure it: it is disturbed already, and waiting for it would be waiting for ever.
+fn not_its_turn(view: &View, zones: &[View], now: Timestamp) -> Option<Reason> {
+    let there = || {
+        zones
+            .iter()
+            .filter_map(|zone| Some((zone, zone.live.as_ref()?)))
+    };
+    let has_it = |zone: &View, live: &Live| live.release == zone.release;
+    let others = there().filter(|(zone, live)| zone.name != view.name && has_it(zone, live));
+    let mut unsettled = others.filter_map(|(zone, live)| unsettled(zone, live, zone.soak, now));
+    if let Some(reason) = unsettled.next() {
+        return Some(reason);
+    }
+    let lack = || there().filter(|(zone, live)| !has_it(zone, live) || live.partition > 0);
+    let disturbed = lack().filter(|(_, live)| !live.is_complete());
+    let sickest = disturbed.min_by_key(|(_, live)| live.ready);
+    let (first, _) = sickest.or_else(|| lack().next())?;
+    (first.name != view.name).then(|| Reason::Turn(first.name.clone()))
+}
+
 /// Why those that come after a workload that has the release have to wait.
-fn unsettled(view: &View, live: &Live, now: Timestamp) -> Option<Reason> {
+fn unsettled(view: &View, live: &Live, soak: Duration, now: Timestamp) -> Option<Reason> {
     if !live.is_complete() {
         Some(Reason::Incomplete(view.name.clone()))
-    } else if live.soaks(view.soak, now) {
+    } else if live.soaks(soak, now) {
         Some(Reason::Soaks(view.name.clone()))
     } else {
         None
     }
 }
 
-/// Whether a workload's canaries have not proved yet that the release works.
-fn needs_canary(view: &View, now: Timestamp) -> bool {
+/// Whether a workload's canaries are to prove that the release works. Canaries are no cure: where other pods are sick,
+/// the release takes its usual way.
+fn needs_canary(views: &[View], index: usize, now: Timestamp) -> bool {
+    let view = &views[index];
     let Some(live) = &view.live else {
         return false;
     };
     if view.canaries == 0 || live.replicas == 0 {
         return false;
     }
-    let has_it = live.release == view.release;
-    match has_it {
-        true => live.partition > 0 && unsettled(view, live, now).is_some(),
-        false => true,
+    let lacks = |view: &View| {
+        let live = view.live.as_ref();
+        live.is_some_and(|live| live.release != view.release)
+    };
+    if lacks(view) {
+        let mut siblings = views.iter().filter(|other| other.part == view.part);
+        let are_well = siblings.all(|other| {
+            let live = other.live.as_ref();
+            other.name == view.name || live.is_none_or(Live::is_complete)
+        });
+        return are_well && live.stable >= live.replicas - view.canaries;
     }
+    let mut earlier = views[..index].iter();
+    let is_first = earlier.any(|other| other.part != Part::QuerierCanary && lacks(other));
+    (live.partition > 0 || is_first) && unsettled(view, live, view.canary_soak, now).is_some()
 }
 
-/// Only the canaries of one workload get the release, after the workloads before it that are there for nothing else. It is
-/// begun while all pods are well.
+/// Only the canaries of one workload get the release, after those among the queriers.
 fn canary_first(views: &[View], canary: usize, now: Timestamp) -> Vec<Verdict> {
-    let first = |index: usize, view: &View| index <= canary && view.part == Part::QuerierCanary;
+    let proves = |index: usize, view: &View| index == canary || view.part == Part::QuerierCanary;
     let mut before: Option<Reason> = None;
     let mut verdicts = Vec::with_capacity(views.len());
     for (index, view) in views.iter().enumerate() {
-        let Some(live) = &view.live else {
+        let Some(live) = view.live.as_ref().filter(|_| proves(index, view)) else {
             verdicts.push(ALL);
             continue;
         };
-        let has_it = live.release == view.release;
-        if index != canary && !first(index, view) {
-            let turn = Reason::Turn(views[canary].name.clone());
-            verdicts.push(match has_it {
-                true => Verdict::Apply {
-                    partition: live.partition,
-                },
-                false => Verdict::Wait(before.clone().unwrap_or(turn)),
-            });
-            continue;
-        }
-        let partition = match first(index, view) {
-            true => 0,
-            false => (live.replicas - view.canaries).max(0),
+        let (partition, soak) = match index == canary {
+            true => ((live.replicas - view.canaries).max(0), view.canary_soak),
+            false => (0, view.soak),
         };
-        if has_it {
+        if live.release == view.release {
             verdicts.push(Verdict::Apply { partition });
-            before = before.or_else(|| unsettled(view, live, now));
+            before = before.or_else(|| unsettled(view, live, soak, now));
             continue;
         }
-        let reason = before.clone().or_else(|| sick_sibling(view, views));
-        verdicts.push(match reason {
+        verdicts.push(match before.clone() {
             None => Verdict::Apply { partition },
             Some(reason) => Verdict::Wait(reason),
         });
         before = before.or_else(|| Some(Reason::Turn(view.name.clone())));
     }
+    let turn = || Reason::Turn(views[canary].name.clone());
+    for (index, view) in views.iter().enumerate() {
+        if let Some(live) = view.live.as_ref().filter(|_| !proves(index, view)) {
+            verdicts[index] = match live.release == view.release {
+                true => Verdict::Apply {
+                    partition: live.partition,
+                },
+                false => Verdict::Wait(before.clone().unwrap_or_else(turn)),
+            };
+        }
+    }
     verdicts
-}
-
-/// Another zone of the same component in which pods are away: with one more, two zones would be.
-fn sick_sibling(view: &View, views: &[View]) -> Option<Reason> {
-    let others = views.iter();
-    let mut others = others.filter(|other| other.part == view.part && other.name != view.name);
-    let sick = others.find(|other| match &other.live {
-        Some(live) => live.ready < live.replicas,
-        None => false,
-    })?;
-    Some(Reason::Incomplete(sick.name.clone()))
 }
 
 /// Whether every workload is what it should be, and complete.
@@ -250,29 +301,23 @@ pub fn unfinished(views: &[View]) -> impl Iterator<Item = &View> {
     })
 }
 
-/// What a release waits for: the first reason of all that wait, or else the first workload that is not complete.
+/// What a release waits for: the first reason of all that wait, or else the first workload that is not what it should be.
 #[must_use]
 pub fn waits_for(views: &[View], verdicts: &[Verdict]) -> Option<Reason> {
     let reasons = verdicts.iter().find_map(|verdict| match verdict {
         Verdict::Wait(reason) => Some(reason.clone()),
         Verdict::Apply { .. } => None,
     });
-    let incomplete = || unfinished(views).next();
-    reasons.or_else(|| Some(Reason::Incomplete(incomplete()?.name.clone())))
-}
-
-/// Verdicts for a way back: who got the release last loses it first, and nobody soaks.
-#[must_use]
-pub fn verdicts_back(views: &[View], now: Timestamp) -> Vec<Verdict> {
-    let mut back: Vec<View> = views.to_vec();
-    back.reverse();
-    for view in &mut back {
-        view.canaries = 0;
-        view.soak = Duration::ZERO;
-    }
-    let mut verdicts = verdicts(&back, now);
-    verdicts.reverse();
-    verdicts
+    let incomplete = || {
+        let view = unfinished(views).next()?;
+        let live = view.live.as_ref();
+        let is_well = |live: &Live| live.release == view.release && live.is_complete();
+        Some(match live.is_some_and(is_well) {
+            true => Reason::Soaks(view.name.clone()),
+            false => Reason::Incomplete(view.name.clone()),
+        })
+    };
+    reasons.or_else(incomplete)
 }
 
 #[cfg(test)]

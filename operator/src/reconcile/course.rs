@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use phlare_operator_api::{PhlareCluster, Rejected};
@@ -87,6 +88,9 @@ pub(super) async fn choose(
             .as_ref()
             .and_then(|status| status.rollout.as_ref()),
         step: step.as_deref(),
+        is_broken: changed
+            .as_ref()
+            .is_some_and(|changed| is_broken(live, changed)),
         sick: sick.as_ref(),
         now,
     };
@@ -117,22 +121,42 @@ async fn earlier(
     }
 }
 
-/// What is wrong with a pod that the release made. Pods that it leaves as they are say nothing about it.
-fn sick(live: &Live, changed: &BTreeSet<&str>) -> Option<Trouble> {
-    let made = live.pods.iter().filter(|pod| {
+/// Pods that the release made. Those that it leaves as they are say nothing about it.
+fn made<'a>(live: &'a Live, changed: &BTreeSet<&str>) -> impl Iterator<Item = &'a Pod> {
+    live.pods.iter().filter(|pod| {
         let release = pod.annotations().get(RELEASE);
         release.is_some_and(|release| changed.contains(release.as_str()))
-    });
-    trouble::of_pods(made)
+    })
 }
 
-/// The workload that is to get ready next, if the release changes it, or if there is no release before it.
+/// What is wrong with a pod that the release made.
+fn sick(live: &Live, changed: &BTreeSet<&str>) -> Option<Trouble> {
+    trouble::of_pods(made(live, changed))
+}
+
+/// Whether a pod that the release made is on a node, stays there, and is not ready.
+fn is_broken(live: &Live, changed: &BTreeSet<&str>) -> bool {
+    made(live, changed).any(|pod| {
+        let is = |kind: &str| {
+            let status = pod.status.as_ref();
+            let mut conditions = status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten());
+            conditions.any(|one| one.type_ == kind && one.status == "True")
+        };
+        pod.metadata.deletion_timestamp.is_none() && is("PodScheduled") && !is("Ready")
+    })
+}
+
+/// The workload that is to get ready next, if it has the release, and if the release changes it or there is none before.
 fn step(views: &[View], now: Timestamp, changed: Option<&BTreeSet<&str>>) -> Option<String> {
     let reason = rollout::waits_for(views, &rollout::verdicts(views, now))?;
-    if matches!(reason, Reason::Soaks(_)) {
+    let Reason::Incomplete(name) = reason else {
         return None;
-    }
-    let view = views.iter().find(|view| view.name == reason.step())?;
+    };
+    let view = views.iter().find(|view| view.name == name)?;
+    let live = view.live.as_ref();
+    let has_it = live.is_none_or(|live| live.release == view.release);
     let is_changed = changed.is_none_or(|changed| changed.contains(view.release.as_str()));
-    is_changed.then(|| view.name.clone())
+    (has_it && is_changed).then_some(name)
 }

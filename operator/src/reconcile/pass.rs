@@ -151,7 +151,9 @@ async fn said(
     chosen: Option<&Chosen>,
 ) -> Result<Pace, Error> {
     let mut facts = facts.clone();
-    if facts.stuck.is_none() {
+    // One that was just rejected has not been taken back yet: what is wrong is said in the rejection.
+    let is_rejected_now = facts.rejected.is_some() && chosen.is_none_or(|it| it.back.is_none());
+    if facts.stuck.is_none() && !is_rejected_now {
         // Pods of a release that is being taken back are on their way out.
         let runs = |pod: &&Pod| {
             let Some(chosen) = chosen.filter(|chosen| chosen.back.is_some()) else {
@@ -164,9 +166,9 @@ async fn said(
         let pods = trouble::of_pods(live.pods.iter().filter(runs));
         facts.stuck = pods.or_else(|| live.objects().find_map(trouble::of_workload));
     }
-    if facts.stuck.is_none() {
+    if facts.stuck.is_none() && !is_rejected_now {
         let namespace = cluster.namespace().unwrap_or_default();
-        facts.stuck = refused::pods(context, &namespace, live).await?;
+        facts.stuck = refused::pods(context, &namespace, live).await;
     }
     if let (None, Some(chosen)) = (&facts.monitoring, chosen) {
         facts.monitoring = monitoring::seen(&chosen.desired, live);
@@ -228,14 +230,21 @@ impl Pass<'_> {
             let names: Vec<_> = names.collect();
             let message = format!("waits for the pods of {}", names.join(", "));
             facts.progress = Some(("Applying", message));
-        } else if releases::record(&self.writer, self.meta, self.desired, &mut kept).await? {
+        }
+        let recorded = match done {
+            true => releases::record(&self.writer, self.meta, self.desired, &mut kept).await,
+            false => Ok(false),
+        };
+        if matches!(recorded, Ok(true)) {
             self.context.metrics.wrote("ControllerRevision");
         }
         self.scale(facts, !done).await?;
         volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
         facts.monitoring =
             monitoring::write(self.context, &self.writer, self.live, self.desired).await?;
-        self.sweep(&kept).await
+        self.sweep(&kept).await?;
+        // What can't be remembered keeps nothing else from being done.
+        recorded.map(|_| ())
     }
 
     async fn workload(&self, workload: &Workload, partition: i32) -> Result<(), Error> {
@@ -347,7 +356,7 @@ impl Pass<'_> {
         let mounted = mounted(self.live);
         let kept: BTreeSet<_> = kept
             .iter()
-            .filter_map(|known| known.config.as_deref())
+            .flat_map(|known| known.configs.iter().map(String::as_str))
             .collect();
         let workloads = self.desired.workloads.iter();
         let workloads: BTreeSet<_> = workloads
@@ -410,28 +419,24 @@ pub(super) fn views(desired: &Desired, live: &Live, rollout: &Rollout) -> Vec<Vi
     let view = |workload: &Workload| {
         let has_canaries = with_canaries == Some(&workload.object.name);
         let there = live.twin(&workload.object).map(live::state);
-        let there = there.map(|state| {
-            let since = live.since(workload.part, workload.zone.as_deref());
-            rollout::Live { since, ..state }
+        let there = there.map(|state| rollout::Live {
+            since: live.since(workload.part, workload.zone.as_deref()),
+            stable: live.stable(&workload.object.name, state.replicas - canaries),
+            ..state
         });
-        let proves = has_canaries && there.as_ref().is_none_or(is_partly)
-            || workload.part == Part::QuerierCanary;
+        let canary_soak = seconds(rollout.canary.soak_seconds);
         View {
             name: workload.object.name.clone(),
             part: workload.part,
             release: workload.release.clone(),
             canaries: if has_canaries { canaries } else { 0 },
-            soak: match proves {
-                true => seconds(rollout.canary.soak_seconds),
+            soak: match workload.part == Part::QuerierCanary {
+                true => canary_soak,
                 false => seconds(rollout.soak_seconds),
             },
+            canary_soak,
             live: there,
         }
     };
     desired.workloads.iter().map(view).collect()
-}
-
-/// Whether only canaries have its template.
-fn is_partly(live: &rollout::Live) -> bool {
-    live.partition > 0
 }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
+use tracing::warn;
 
 use crate::context::Context;
 use crate::live::{self, Live};
@@ -14,28 +15,27 @@ use crate::trouble::Trouble;
 /// Older events say nothing about pods that are missing now: it tries again within this time.
 const RECENT: Duration = Duration::from_secs(20 * 60);
 
-/// What keeps the first StatefulSet that lacks pods from making them.
-pub(super) async fn pods(
-    context: &Context,
-    namespace: &str,
-    live: &Live,
-) -> Result<Option<Trouble>, kube::Error> {
+/// What keeps the first StatefulSet that lacks pods from making them. It is for people: that it can't be asked is no reason
+/// to leave anything undone.
+pub(super) async fn pods(context: &Context, namespace: &str, live: &Live) -> Option<Trouble> {
     let lacks = |object: &&DynamicObject| {
         let state = live::state(object);
         is_stateful_set(object) && state.pods < state.replicas
     };
-    let Some(set) = live.objects().find(lacks) else {
-        return Ok(None);
-    };
-    let name = set.name_any();
+    let name = live.objects().find(lacks)?.name_any();
     let events: Api<Event> = Api::namespaced(context.client.clone(), namespace);
     let of_it = ListParams::default()
         .fields(&format!(
             "involvedObject.kind=StatefulSet,involvedObject.name={name},reason=FailedCreate"
         ))
         .limit(100);
-    let found = events.list(&of_it).await?.items;
-    Ok(why(&name, &found, Timestamp::now()))
+    match events.list(&of_it).await {
+        Ok(found) => why(&name, &found.items, Timestamp::now()),
+        Err(error) => {
+            warn!(%error, namespace, name, "events are not readable");
+            None
+        }
+    }
 }
 
 fn is_stateful_set(object: &DynamicObject) -> bool {

@@ -18,7 +18,7 @@ use super::pass::views;
 use crate::apply::{Error, Scope};
 use crate::conditions::{Facts, conditions};
 use crate::context::Context;
-use crate::decide::rollout::{self, View};
+use crate::decide::rollout::{self, Reason, View};
 use crate::desired::{Desired, Meta, PORT, Workload};
 use crate::live::{self, Live, state};
 use crate::part::Part;
@@ -140,7 +140,7 @@ fn status(
             rejected: facts.rejected.clone(),
         };
         let is_new = release.current != Some(desired.release());
-        if !done && (is_new || chosen.back.is_some()) {
+        if !done && !facts.paused && (is_new || chosen.back.is_some()) {
             status.rollout = Some(progress(before, chosen, &views));
         }
         status.release = Some(release);
@@ -185,21 +185,32 @@ fn progress(before: &PhlareClusterStatus, chosen: &Chosen, views: &[View]) -> Ro
         Some(_) => rollout::verdicts_back(views, now),
     };
     let reason = rollout::waits_for(views, &verdicts);
-    let step = reason.map(|reason| reason.step().to_owned());
+    let step = reason.as_ref().map(|reason| reason.step().to_owned());
     let step = step.unwrap_or_default();
     let is_canary = views.iter().any(|view| {
         let live = view.live.as_ref();
         let begins = live.is_some_and(|live| live.partition > 0 || live.release != view.release);
         view.name == step && begins && (view.canaries > 0 || view.part == Part::QuerierCanary)
     });
-    let state = match (&chosen.back, &chosen.halted, is_canary) {
+    let state = match (&chosen.back, &chosen.halted, &reason) {
         (Some(_), ..) => RolloutState::RollingBack,
         (_, Some(_), _) => RolloutState::Halted,
-        (_, _, true) => RolloutState::Canary,
+        (.., Some(Reason::Soaks(_))) => RolloutState::Soaking,
+        _ if is_canary => RolloutState::Canary,
         _ => RolloutState::RollingOut,
     };
-    let same = before.rollout.as_ref().filter(|old| old.step == step);
+    let release = chosen.desired.release();
+    // How long a step takes begins anew with another release, another direction, and when soaking ends.
+    let kind = |state: RolloutState| match state {
+        RolloutState::Halted | RolloutState::Canary => RolloutState::RollingOut,
+        other => other,
+    };
+    let same = before
+        .rollout
+        .as_ref()
+        .filter(|old| old.step == step && old.release == release && kind(old.state) == kind(state));
     RolloutStatus {
+        release,
         state,
         since: same.map_or(Time(now), |old| old.since.clone()),
         step,

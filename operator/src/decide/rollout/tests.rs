@@ -11,6 +11,7 @@ fn view(name: &str, part: Part, live: Option<(&str, i32, i32)>) -> View {
         release: "new".to_owned(),
         canaries: 0,
         soak: Duration::ZERO,
+        canary_soak: Duration::ZERO,
         live: live.map(|(release, ready, updated)| Live {
             release: release.to_owned(),
             observed: true,
@@ -19,6 +20,7 @@ fn view(name: &str, part: Part, live: Option<(&str, i32, i32)>) -> View {
             ready,
             updated,
             partition: 0,
+            stable: ready.min(2),
             since: Some(at(0)),
         }),
     }
@@ -76,16 +78,24 @@ fn the_zone_that_a_bad_release_broke_is_the_first_to_get_a_better_one() {
 }
 
 #[test]
-fn a_zone_is_left_alone_while_another_one_is_sick() {
+fn a_zone_that_is_sick_is_the_first_to_get_what_may_cure_it() {
     let sick = Some(("old", 2, 3));
+    assert_eq!(zones([OLD, sick, OLD]), [turn("b"), ALL, turn("b")]);
+    assert_eq!(zones([OLD, OLD, sick]), [turn("c"), turn("c"), ALL]);
+    // The sickest of several; the others wait until it is well.
+    let sicker = Some(("old", 1, 3));
+    assert_eq!(zones([sick, OLD, sicker]), [turn("c"), turn("c"), ALL]);
+    let cured = Some(("new", 2, 1));
     assert_eq!(
-        zones([OLD, sick, OLD]),
-        [incomplete("b"), turn("a"), turn("a")]
+        zones([sick, OLD, cured]),
+        [incomplete("c"), incomplete("c"), ALL]
     );
-    assert_eq!(
-        zones([OLD, OLD, sick]),
-        [incomplete("c"), turn("a"), turn("a")]
-    );
+}
+
+#[test]
+fn a_zone_that_is_between_two_of_its_pods_is_disturbed_although_all_are_ready() {
+    let between = Some(("bad", 3, 1));
+    assert_eq!(zones([OLD, between, OLD]), [turn("b"), ALL, turn("b")]);
 }
 
 #[test]
@@ -108,9 +118,10 @@ fn no_pods_at_all_are_not_ready_pods() {
 }
 
 #[test]
-fn never_are_two_zones_disturbed() {
-    // Every state of three zones: whatever is there, at most one zone gets a template that it does not have, and
-    // none does while pods are away in another one.
+fn never_are_two_zones_disturbed_and_never_do_all_wait() {
+    // Every state of three zones: whatever is there, at most one zone gets a template that it does not have, and none does
+    // while pods are away in another one, unless they are away in this one as well. While one lacks the release and those
+    // that have it are well, somebody gets it.
     let states = [
         None,
         OLD,
@@ -118,26 +129,35 @@ fn never_are_two_zones_disturbed() {
         Some(("old", 2, 3)),
         Some(("new", 2, 2)),
         Some(("bad", 2, 1)),
+        Some(("bad", 3, 1)),
         Some(("bad", 3, 3)),
+        Some(("bad", 0, 3)),
     ];
+    let is_away = |state: Option<(&str, i32, i32)>| {
+        state.is_some_and(|(_, ready, updated)| ready < 3 || updated < 3)
+    };
+    let lacks =
+        |state: Option<(&str, i32, i32)>| state.is_some_and(|(release, ..)| release != "new");
     for a in states {
         for b in states {
             for c in states {
                 let given = [a, b, c];
                 let verdicts = zones(given);
                 let disturbed: Vec<_> = (0..3)
-                    .filter(|&zone| {
-                        verdicts[zone] == ALL
-                            && given[zone].is_some_and(|(release, ..)| release != "new")
-                    })
+                    .filter(|&zone| verdicts[zone] == ALL && lacks(given[zone]))
                     .collect();
                 assert!(disturbed.len() <= 1, "{given:?}: {verdicts:?}");
-                for zone in disturbed {
-                    let away = (0..3).filter(|&other| other != zone);
-                    let mut away =
-                        away.filter(|&other| given[other].is_some_and(|(_, ready, _)| ready < 3));
-                    assert_eq!(away.next(), None, "{given:?}: {verdicts:?}");
+                for &zone in &disturbed {
+                    let mut others = (0..3).filter(|&other| other != zone);
+                    let two = !is_away(given[zone]) && others.any(|other| is_away(given[other]));
+                    assert!(!two, "{given:?}: {verdicts:?}");
                 }
+                let is_open = given.iter().any(|&state| lacks(state));
+                let are_well = given.iter().all(|&state| lacks(state) || !is_away(state));
+                assert!(
+                    !(is_open && are_well && disturbed.is_empty()),
+                    "{given:?}: {verdicts:?}"
+                );
             }
         }
     }
@@ -169,7 +189,7 @@ fn the_next_zone_waits_until_this_one_has_been_well_for_a_while() {
 fn with_canary(first: Option<(&str, i32, i32)>, partition: i32, since: i64) -> Vec<View> {
     let mut zone_a = view("a", Part::Ingester, first);
     zone_a.canaries = 1;
-    zone_a.soak = Duration::from_secs(300);
+    zone_a.canary_soak = Duration::from_secs(300);
     let live = zone_a.live.as_mut().unwrap();
     live.partition = partition;
     live.since = Some(at(since));
@@ -193,8 +213,13 @@ fn a_canary_is_the_first_to_get_a_release() {
         let begun = with_canary(Some(live), 2, since);
         let verdicts = verdicts(&begun, at(1_000));
         assert_eq!(verdicts[1], one);
-        assert!(matches!(verdicts[0], Verdict::Wait(_)), "{verdicts:?}");
-        assert!(matches!(verdicts[2], Verdict::Wait(_)), "{verdicts:?}");
+        let reason = match live.1 {
+            2 => Reason::Incomplete("a".to_owned()),
+            _ => Reason::Soaks("a".to_owned()),
+        };
+        assert_eq!(waits_for(&begun, &verdicts), Some(reason.clone()));
+        assert_eq!(verdicts[0], Verdict::Wait(reason.clone()));
+        assert_eq!(verdicts[2], Verdict::Wait(reason));
     }
 }
 
@@ -212,10 +237,33 @@ fn a_canary_that_is_well_stays_until_the_turn_of_its_zone_comes() {
 }
 
 #[test]
-fn a_canary_is_not_begun_while_another_zone_is_sick() {
+fn where_pods_are_sick_that_are_no_canaries_the_release_takes_its_usual_way() {
     let mut views = with_canary(OLD, 0, 0);
     views[2] = view("b", Part::Ingester, Some(("old", 2, 3)));
-    assert_eq!(verdicts(&views, at(1_000))[1], incomplete("b"));
+    assert_eq!(
+        verdicts(&views, at(1_000)),
+        [ALL, turn("scheduler"), turn("scheduler")]
+    );
+    // A canary that is sick itself may be cured by the next one.
+    let mut cure = with_canary(Some(("bad", 2, 1)), 2, 0);
+    assert_eq!(
+        verdicts(&cure, at(1_000))[1],
+        Verdict::Apply { partition: 2 }
+    );
+    cure[1].live.as_mut().unwrap().stable = 1;
+    assert_eq!(
+        verdicts(&cure, at(1_000)),
+        [ALL, turn("scheduler"), turn("scheduler")]
+    );
+}
+
+#[test]
+fn a_zone_whose_pods_are_all_canaries_proves_the_release_as_well() {
+    let mut views = with_canary(NEW, 0, 900);
+    views[1].canaries = 3;
+    let soaks = Verdict::Wait(Reason::Soaks("a".to_owned()));
+    assert_eq!(verdicts(&views, at(1_000)), [soaks.clone(), ALL, soaks]);
+    assert_eq!(verdicts(&views, at(1_200)), [ALL, ALL, turn("scheduler")]);
 }
 
 #[test]
@@ -228,16 +276,28 @@ fn canaries_among_the_queriers_come_before_all_others() {
 }
 
 #[test]
-fn the_way_back_begins_where_the_release_came_last() {
-    let broken = Some(("bad", 2, 1));
-    let views = vec![
-        view("scheduler", Part::QueryScheduler, Some(("bad", 3, 3))),
-        view("a", Part::Ingester, broken),
-        view("b", Part::Ingester, NEW),
+fn the_way_back_begins_with_the_zone_where_the_release_came_last() {
+    let bad = Some(("bad", 3, 3));
+    let mut views = vec![
+        view("scheduler", Part::QueryScheduler, bad),
+        view("a", Part::Ingester, bad),
+        view("b", Part::Ingester, bad),
+        view("c", Part::Ingester, NEW),
+        // Nobody waits for what never had the release, and is sick for another reason.
+        view("compactor", Part::Compactor, Some(("new", 0, 3))),
     ];
     assert_eq!(
         verdicts_back(&views, at(1_000)),
-        [turn("a"), ALL, ALL],
+        [ALL, turn("b"), ALL, ALL, ALL],
         "`new` is what all are to have again"
+    );
+    // All of them crash: they go back one after the other all the same.
+    let crashes = Some(("bad", 0, 3));
+    for zone in &mut views[1..4] {
+        *zone = view(&zone.name.clone(), Part::Ingester, crashes);
+    }
+    assert_eq!(
+        verdicts_back(&views, at(1_000))[1..4],
+        [turn("c"), turn("c"), ALL]
     );
 }

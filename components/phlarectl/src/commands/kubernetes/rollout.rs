@@ -35,11 +35,11 @@ pub(super) async fn run(access: &Access, args: &RolloutArgs) -> anyhow::Result<(
     };
     if !args.watch {
         let (Progress::Done(text) | Progress::Going(text) | Progress::Stuck(text)) =
-            progress(&cluster);
+            progress_of(&cluster, args.action);
         ui::data(&text);
         return Ok(());
     }
-    let watched = watch(access, &args.name);
+    let watched = watch(access, &args.name, args.action);
     match args.give_up_after {
         None => watched.await,
         Some(seconds) => {
@@ -88,7 +88,7 @@ fn wish(word: &str, cluster: &PhlareCluster) -> anyhow::Result<Value> {
 }
 
 /// Says what changes, until it is done or stuck.
-async fn watch(access: &Access, name: &str) -> anyhow::Result<()> {
+async fn watch(access: &Access, name: &str, action: Option<RolloutAction>) -> anyhow::Result<()> {
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut events = pin!(watcher(access.api::<PhlareCluster>(), only).default_backoff());
     let mut said = String::new();
@@ -115,7 +115,7 @@ async fn watch(access: &Access, name: &str) -> anyhow::Result<()> {
             watcher::Event::Init | watcher::Event::InitDone => continue,
         };
         is_there = true;
-        match progress(&cluster) {
+        match progress_of(&cluster, action) {
             Progress::Done(text) => {
                 ui::data(&text);
                 return Ok(());
@@ -127,6 +127,39 @@ async fn watch(access: &Access, name: &str) -> anyhow::Result<()> {
             }
             Progress::Going(_) => {}
         }
+    }
+}
+
+/// How far it is after something was asked for. Annotations are no new generation: what the operator has done about one is
+/// seen by what it says of the release.
+fn progress_of(cluster: &PhlareCluster, action: Option<RolloutAction>) -> Progress {
+    let status = cluster.status.as_ref();
+    let release = status.and_then(|status| status.release.as_ref());
+    let undone = release.is_some_and(|release| {
+        let rejected = release.rejected.as_ref();
+        rejected.is_some_and(|it| it.release == release.target && it.reason == "Undone")
+    });
+    let is_rejected = release.is_some_and(|release| release.rejected.is_some());
+    let waits = match action {
+        Some(RolloutAction::Undo) => !undone,
+        Some(RolloutAction::Retry) => is_rejected,
+        _ => false,
+    };
+    if waits {
+        return Progress::Going("the operator has not looked at what is asked yet".to_owned());
+    }
+    if action != Some(RolloutAction::Undo) {
+        return progress(cluster);
+    }
+    let is_over = status.is_some_and(|status| status.rollout.is_none());
+    let ready = condition(cluster, READY).filter(|ready| ready.status == "True");
+    match ready.filter(|_| is_over) {
+        Some(_) => {
+            let version = status.and_then(|status| status.version.as_deref());
+            let version = version.unwrap_or("of that image");
+            Progress::Done(format!("undone: all pods run version {version} again"))
+        }
+        None => Progress::Going("pods get what all of them ran before".to_owned()),
     }
 }
 
@@ -223,6 +256,21 @@ mod tests {
                 "1 of 2 workloads are as they should be; waits for prod-ingester-a".to_owned()
             )
         );
+    }
+
+    #[test]
+    fn what_was_asked_for_is_waited_for_until_the_operator_has_seen_it() {
+        let mut cluster = with(2, &[("UpToDate", "True", ""), ("Ready", "True", "")], false);
+        let undo = Some(RolloutAction::Undo);
+        assert!(matches!(progress_of(&cluster, undo), Progress::Going(_)));
+        let release = json!({"target": "abc", "rejected": {"release": "abc", "reason": "Undone", "message": ""}});
+        cluster.status.as_mut().unwrap().release = Some(serde_json::from_value(release).unwrap());
+        assert_eq!(
+            progress_of(&cluster, undo),
+            Progress::Done("undone: all pods run version 1.0.0 again".to_owned())
+        );
+        let retry = Some(RolloutAction::Retry);
+        assert!(matches!(progress_of(&cluster, retry), Progress::Going(_)));
     }
 
     #[test]
