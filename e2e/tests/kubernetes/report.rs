@@ -1,5 +1,6 @@
 //! What resources cost the operator and the API server, for BENCHMARKS.md. It judges nothing, and is run by hand:
 //! `cargo test -p phlare-e2e --test kubernetes report -- --ignored --nocapture`.
+#![expect(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -150,7 +151,6 @@ fn example(name: &str) -> anyhow::Result<Value> {
 
 #[tokio::test]
 #[ignore = "prints figures for BENCHMARKS.md and judges nothing"]
-#[expect(clippy::print_stdout, reason = "that is what it is for")]
 async fn report_what_resources_cost() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
