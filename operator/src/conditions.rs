@@ -5,9 +5,8 @@ use k8s_openapi::jiff::Timestamp;
 use phlare_operator_api::condition::{
     ACCEPTED, AUTOSCALING_ACTIVE, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
 };
-use phlare_operator_api::{AutoscalingStatus, Rejected};
+use phlare_operator_api::{AutoscalingStatus, ROLLOUT, Rejected};
 
-use crate::decide::release::WISH;
 use crate::trouble::Trouble;
 
 /// What the conditions are made of.
@@ -149,7 +148,7 @@ fn taken_back(rejected: &Rejected, stuck: Option<&Trouble>) -> (&'static str, St
         None => (
             "RolledBack",
             format!(
-                "{what}; correct the resource, or set its annotation {WISH} to \"retry {release}\" to try it again"
+                "{what}; correct the resource, or set its annotation {ROLLOUT} to \"retry {release}\" to try it again"
             ),
         ),
         Some((_, trouble)) => (

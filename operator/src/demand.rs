@@ -1,18 +1,11 @@
 //! Asking query-schedulers how many queries wait and run.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::Method;
 
-use crate::desired::PORT;
+use crate::pods::{Pods, authority};
 
-/// How long an answer may take, to its last byte.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Largest answer. That of a query-scheduler with a thousand tenants has a tenth of it.
-const MOST_BYTES: usize = 4 << 20;
 /// Queries that wait or are being answered now.
 const QUERIES: &str = "phlare_query_scheduler_inflight_requests";
 /// More queries than this are no number of queries.
@@ -41,32 +34,20 @@ pub struct Reading {
 /// Talks with query-schedulers.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    client: Client,
+    pods: Pods,
 }
 
 impl Demand {
-    /// No connections yet.
-    ///
-    /// # Errors
-    /// There is no TLS provider.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        // Pods are asked by plain HTTP, at their own address and nowhere else.
-        let client = Client::builder()
-            .timeout(PATIENCE)
-            .redirect(Policy::none())
-            .no_proxy()
-            .tls_certs_only([]);
-        let client = client.build()?;
-        Ok(Self { client })
+    /// Asks by this client.
+    #[must_use]
+    pub const fn new(pods: Pods) -> Self {
+        Self { pods }
     }
 
     /// Asks all query-schedulers, given by name and address, at the same time. Takes five seconds at most.
     pub async fn read(&self, pods: &[(String, String)]) -> Reading {
         let asked = pods.iter().map(async |(pod, address)| {
-            let address = match address.contains(':') {
-                true => format!("[{address}]:{PORT}"),
-                false => format!("{address}:{PORT}"),
-            };
+            let address = authority(address);
             self.ask(&address).await.map_err(|problem| Error {
                 pod: pod.clone(),
                 address,
@@ -87,38 +68,10 @@ impl Demand {
     }
 
     async fn ask(&self, address: &str) -> Result<u64, String> {
-        let request = self.client.get(format!("http://{address}/metrics"));
-        let response = request.send().await.map_err(|error| innermost(&error))?;
-        if !response.status().is_success() {
-            return Err(format!("status {}", response.status().as_u16()));
-        }
-        let text = body(response).await?;
-        queries(&text).ok_or_else(|| format!("no number of queries in {QUERIES}"))
+        let body = self.pods.ask(Method::GET, address, "/metrics").await?;
+        let text = str::from_utf8(&body).map_err(|_| "no text".to_owned())?;
+        queries(text).ok_or_else(|| format!("no number of queries in {QUERIES}"))
     }
-}
-
-/// The body, if it is not too large.
-async fn body(mut response: Response) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
-        if bytes.len().saturating_add(chunk.len()) > MOST_BYTES {
-            return Err(format!("more than {MOST_BYTES} bytes"));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| "no text".to_owned())
-}
-
-/// What happened, without who was asked: `Connection refused (os error 111)`.
-fn innermost(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", PATIENCE.as_secs());
-    }
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 /// The number of queries in a text of metrics: the sum of the gauge's series. None if it has none, or one that is no number

@@ -163,6 +163,13 @@ fn name_of(map: &ConfigMap) -> String {
     map.metadata.name.clone().unwrap_or_default()
 }
 
+/// Names of the ConfigMaps that the pods of a workload have as volumes.
+pub fn config_maps(workload: &Value) -> impl Iterator<Item = &str> {
+    let volumes = workload.pointer("/spec/template/spec/volumes");
+    let volumes = volumes.and_then(Value::as_array).into_iter().flatten();
+    volumes.filter_map(|volume| volume.pointer("/configMap/name")?.as_str())
+}
+
 /// In how many ingesters each profile is kept.
 #[must_use]
 pub fn replication_factor(cluster: &PhlareCluster) -> i32 {

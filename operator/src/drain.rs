@@ -1,14 +1,12 @@
 //! Asking an ingester to bring all it holds into the object store.
 
-use std::time::Duration;
-
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde::Deserialize;
 
-use crate::desired::PORT;
+use crate::pods::{Pods, authority};
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Where it is asked.
+const PATH: &str = "/ingester/prepare-shutdown";
 
 /// What an ingester says of its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -30,29 +28,24 @@ pub struct Preparation {
 
 /// An ingester does not say.
 #[derive(Debug, thiserror::Error)]
-#[error("{method} http://{address}:{PORT}/ingester/prepare-shutdown: {problem}")]
+#[error("{method} http://{authority}{PATH}: {problem}")]
 pub struct Error {
     method: Method,
-    address: String,
+    authority: String,
     problem: String,
 }
 
 /// Talks with ingesters.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    client: Client,
+    pods: Pods,
 }
 
 impl Drain {
-    /// No connections yet.
-    ///
-    /// # Errors
-    /// There is no TLS provider.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        // Ingesters are asked by plain HTTP: whom the system trusts does not matter, and an image has no such list.
-        let client = Client::builder().timeout(PATIENCE).tls_certs_only([]);
-        let client = client.build()?;
-        Ok(Self { client })
+    /// Asks by this client.
+    #[must_use]
+    pub const fn new(pods: Pods) -> Self {
+        Self { pods }
     }
 
     /// Asks the ingester at an address to prepare for its end, and how far it is.
@@ -72,22 +65,15 @@ impl Drain {
     }
 
     async fn call(&self, method: Method, address: &str) -> Result<Preparation, Error> {
-        let host = match address.contains(':') {
-            true => format!("[{address}]"),
-            false => address.to_owned(),
-        };
-        let url = format!("http://{host}:{PORT}/ingester/prepare-shutdown");
-        let answer = async {
-            let request = self.client.request(method.clone(), url);
-            let response = request.send().await?.error_for_status()?;
-            response.bytes().await
-        };
-        let error = |problem: String| Error {
-            method: method.clone(),
-            address: address.to_owned(),
+        let authority = authority(address);
+        let answer = self.pods.ask(method.clone(), &authority, PATH).await;
+        let said = answer.and_then(|body| {
+            serde_json::from_slice(&body).map_err(|problem| format!("its answer: {problem}"))
+        });
+        said.map_err(|problem| Error {
+            method,
+            authority,
             problem,
-        };
-        let body = answer.await.map_err(|problem| error(problem.to_string()))?;
-        serde_json::from_slice(&body).map_err(|problem| error(format!("its answer: {problem}")))
+        })
     }
 }

@@ -19,6 +19,7 @@ pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod part;
+pub mod pods;
 pub mod reconcile;
 pub mod releases;
 pub mod same;

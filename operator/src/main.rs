@@ -14,6 +14,7 @@ use phlare_operator::demand::Demand;
 use phlare_operator::drain::Drain;
 use phlare_operator::leader::Election;
 use phlare_operator::metrics::Metrics;
+use phlare_operator::pods::Pods;
 use phlare_operator::serve::{self, Shown};
 use phlare_operator::settings::Settings;
 use phlare_operator::{controller, desired};
@@ -87,12 +88,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         controller: desired::OPERATOR.to_owned(),
         instance: Some(settings.identity.clone()),
     };
+    let pods = Pods::new().context("make a client of pods")?;
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
-        drain: Drain::new().context("make a client of ingesters")?,
-        autoscaler: Arc::new(Autoscaler::new(
-            Demand::new().context("make a client of query-schedulers")?,
-        )),
+        drain: Drain::new(pods.clone()),
+        autoscaler: Arc::new(Autoscaler::new(Demand::new(pods))),
         client,
         settings,
         metrics: metrics.clone(),

@@ -198,13 +198,8 @@ pub async fn record(
 
 /// The ConfigMaps that pods have as volumes.
 fn configs(desired: &Desired) -> Vec<String> {
-    let bodies = desired
-        .workloads
-        .iter()
-        .map(|workload| &workload.object.body);
-    let volumes = bodies.filter_map(|body| body.pointer("/spec/template/spec/volumes")?.as_array());
-    let names = volumes.flatten();
-    let names = names.filter_map(|volume| volume.pointer("/configMap/name")?.as_str());
+    let workloads = desired.workloads.iter();
+    let names = workloads.flat_map(|workload| desired::config_maps(&workload.object.body));
     let names: BTreeSet<_> = names.collect();
     names.into_iter().map(ToOwned::to_owned).collect()
 }

@@ -32,7 +32,7 @@ pub use monitoring::{
     Dashboards, Datasource, DatasourceKind, Grafana, Monitoring, PrometheusRule, ServiceMonitor,
 };
 pub use opaque::Opaque;
-pub use rollout::{Canary, OnFailure, Rollout};
+pub use rollout::{Canary, OnFailure, ROLLOUT, Rollout, UNDONE};
 pub use status::{
     AutoscalingStatus, ComponentStatus, Endpoints, PhlareClusterStatus, Recommendation, Rejected,
     Release, RolloutState, RolloutStatus, ScaleEvent, condition,

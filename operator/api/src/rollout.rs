@@ -9,6 +9,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Annotation of the resource by which somebody decides about a release: `retry HASH` or `undo HASH`.
+pub const ROLLOUT: &str = "phlare.dev/rollout";
+/// Reason of a release that is rejected because somebody asks for it.
+pub const UNDONE: &str = "Undone";
+
 /// How a release reaches the pods: one component after the other, one zone after the other.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]

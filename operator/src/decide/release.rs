@@ -3,15 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use phlare_operator_api::{OnFailure, Rejected, RolloutState, RolloutStatus};
+use phlare_operator_api::{OnFailure, ROLLOUT, Rejected, RolloutState, RolloutStatus, UNDONE};
 
 use crate::trouble::Trouble;
-
-/// Annotation of the resource by which somebody decides about a release: `retry HASH` or `undo HASH`.
-pub const WISH: &str = "phlare.dev/rollout";
-
-/// Reason of a release that somebody did not want.
-const UNDONE: &str = "Undone";
 
 /// What somebody wants of the release that the resource asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +78,7 @@ pub fn course(situation: &Situation<'_>) -> Course {
         return Course::Back(Rejected {
             release: target.to_owned(),
             reason: UNDONE.to_owned(),
-            message: format!("the annotation {WISH} asks for it"),
+            message: format!("the annotation {ROLLOUT} asks for it"),
         });
     }
     let may_go_back = wish != Some(Wish::Retry) && situation.has_earlier;

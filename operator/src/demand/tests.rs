@@ -71,7 +71,7 @@ async fn serve(router: Router, serving: &mut JoinSet<()>) -> String {
 
 fn demand() -> Demand {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Demand::new().unwrap()
+    Demand::new(Pods::new().unwrap())
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_query_scheduler_is_asked_and_believed_only_if_it_answers_properly() {
     let moved = serve(moved, &mut serving).await;
     let endless = Router::new().route(
         "/metrics",
-        get(async || format!("{TEXT}{}", "# more\n".repeat(MOST_BYTES / 7))),
+        get(async || format!("{TEXT}{}", "# more\n".repeat(crate::pods::MOST_BYTES / 7))),
     );
     let endless = serve(endless, &mut serving).await;
     let empty = Router::new().route("/metrics", get(async || "# EOF\n"));

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -16,7 +17,7 @@ use crate::conditions::{Autoscaled, Facts};
 use crate::context::Context;
 use crate::decide::autoscale::{self, By, Demand, Moment, Rules};
 use crate::demand::Reading;
-use crate::desired::{Desired, Object, labels};
+use crate::desired::{Desired, Object};
 use crate::live::{self, Live};
 use crate::part::Part;
 
@@ -271,17 +272,12 @@ impl Queriers<'_> {
 /// The query-schedulers that may have queries, by name and address: not those that have not begun, and not those that
 /// are told to end.
 fn query_schedulers(live: &Live) -> Vec<(String, String)> {
-    let is_one = |pod: &&k8s_openapi::api::core::v1::Pod| {
-        let part = pod.labels().get(labels::COMPONENT);
-        let phase = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref());
-        part.map(String::as_str) == Some(Part::QueryScheduler.as_str())
-            && phase == Some("Running")
-            && pod.metadata.deletion_timestamp.is_none()
+    let serves = |pod: &&Pod| {
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
     };
-    let pods = live.pods.iter().filter(is_one);
+    let pods = live.pods_of(Part::QueryScheduler, None).filter(serves);
     let named = pods.map(|pod| {
         let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
         (pod.name_any(), address.unwrap_or_default())

@@ -6,13 +6,13 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use phlare_operator_api::{PhlareCluster, Rejected};
+use phlare_operator_api::{PhlareCluster, ROLLOUT, Rejected};
 
 use super::pass::views;
 use crate::apply::Error;
 use crate::context::Context;
-use crate::decide::release::{Course, Situation, WISH, Wish, course};
-use crate::decide::rollout::{self, Reason, View};
+use crate::decide::release::{Course, Situation, Wish, course};
+use crate::decide::rollout::{self, Reason, Verdict, View};
 use crate::desired::{Desired, Meta, RELEASE};
 use crate::live::Live;
 use crate::releases::{self, Contents, Known};
@@ -33,6 +33,16 @@ pub(super) struct Chosen {
     pub(super) reject: Option<Rejected>,
     /// The release does not work and stays where it is.
     pub(super) halted: Option<Trouble>,
+}
+
+impl Chosen {
+    /// Which workloads may get their template now.
+    pub(super) fn verdicts(&self, views: &[View], now: Timestamp) -> Vec<Verdict> {
+        match self.back {
+            None => rollout::verdicts(views, now),
+            Some(_) => rollout::verdicts_back(views, now),
+        }
+    }
 }
 
 /// Chooses.
@@ -56,7 +66,7 @@ pub(super) async fn choose(
         .status
         .as_ref()
         .and_then(|status| status.release.as_ref());
-    let wish = cluster.annotations().get(WISH);
+    let wish = cluster.annotations().get(ROLLOUT);
     let wish = wish.and_then(|wish| Wish::of(wish, &chosen.target));
     let rejected = release.and_then(|release| release.rejected.as_ref());
     let rejected = rejected.filter(|rejected| rejected.release == chosen.target);

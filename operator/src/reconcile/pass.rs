@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
 use phlare_operator_api::{PhlareCluster, Rollout, StorageType};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::course::{self, Chosen};
 use super::status::{self, Said};
@@ -204,13 +204,7 @@ impl Pass<'_> {
             }
         }
         let views = views(self.desired, self.live, &self.meta.spec.rollout);
-        let (rolling, verdicts) = match self.chosen.back {
-            None => ("RollingOut", rollout::verdicts(&views, Timestamp::now())),
-            Some(_) => (
-                "RollingBack",
-                rollout::verdicts_back(&views, Timestamp::now()),
-            ),
-        };
+        let verdicts = self.chosen.verdicts(&views, Timestamp::now());
         let mut kept = self.chosen.kept.clone();
         let mut waiting = None;
         for (workload, verdict) in self.desired.workloads.iter().zip(verdicts) {
@@ -224,6 +218,10 @@ impl Pass<'_> {
         }
         let done = rollout::is_done(&views);
         if let Some(waiting) = waiting {
+            let rolling = match self.chosen.back {
+                None => "RollingOut",
+                Some(_) => "RollingBack",
+            };
             facts.progress = Some((rolling, waiting));
         } else if !done {
             let names = rollout::unfinished(&views).map(|view| view.name.as_str());
@@ -400,10 +398,7 @@ fn mounted(live: &Live) -> BTreeSet<String> {
         names.extend(volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.clone())));
     }
     for object in live.objects() {
-        let volumes = object.data.pointer("/spec/template/spec/volumes");
-        let volumes = volumes.and_then(Value::as_array).into_iter().flatten();
-        let named = volumes.filter_map(|volume| volume.pointer("/configMap/name")?.as_str());
-        names.extend(named.map(ToOwned::to_owned));
+        names.extend(desired::config_maps(&object.data).map(ToOwned::to_owned));
     }
     names
 }

@@ -180,10 +180,7 @@ fn status(
 /// How far a release is. The time moves with the step only.
 fn progress(before: &PhlareClusterStatus, chosen: &Chosen, views: &[View]) -> RolloutStatus {
     let now = Timestamp::now();
-    let verdicts = match chosen.back {
-        None => rollout::verdicts(views, now),
-        Some(_) => rollout::verdicts_back(views, now),
-    };
+    let verdicts = chosen.verdicts(views, now);
     let reason = rollout::waits_for(views, &verdicts);
     let step = reason.as_ref().map(|reason| reason.step().to_owned());
     let step = step.unwrap_or_default();

@@ -7,8 +7,8 @@ use anyhow::{anyhow, bail};
 use futures_util::TryStreamExt;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
-use phlare_operator_api::PhlareCluster;
 use phlare_operator_api::condition::{ACCEPTED, READY, RECONCILING, STALLED, UP_TO_DATE};
+use phlare_operator_api::{PhlareCluster, ROLLOUT, UNDONE};
 use serde_json::{Value, json};
 
 use super::access::{Access, KubernetesError};
@@ -84,7 +84,7 @@ fn wish(word: &str, cluster: &PhlareCluster) -> anyhow::Result<Value> {
         bail!("the operator has not looked at this resource yet: there is nothing to {word}");
     };
     let wish = format!("{word} {}", release.target);
-    Ok(json!({"metadata": {"annotations": {"phlare.dev/rollout": wish}}}))
+    Ok(json!({"metadata": {"annotations": {ROLLOUT: wish}}}))
 }
 
 /// Says what changes, until it is done or stuck.
@@ -137,7 +137,7 @@ fn progress_of(cluster: &PhlareCluster, action: Option<RolloutAction>) -> Progre
     let release = status.and_then(|status| status.release.as_ref());
     let undone = release.is_some_and(|release| {
         let rejected = release.rejected.as_ref();
-        rejected.is_some_and(|it| it.release == release.target && it.reason == "Undone")
+        rejected.is_some_and(|it| it.release == release.target && it.reason == UNDONE)
     });
     let is_rejected = release.is_some_and(|release| release.rejected.is_some());
     let waits = match action {

@@ -1,0 +1,89 @@
+//! Asking pods by plain HTTP, at their own address and nowhere else.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response};
+
+use crate::desired::PORT;
+
+/// How long an answer may take, to its last byte.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Largest answer. The metrics of a query-scheduler with a thousand tenants have a tenth of it.
+pub(crate) const MOST_BYTES: usize = 4 << 20;
+
+/// Asks pods.
+#[derive(Clone, Debug)]
+pub struct Pods {
+    client: Client,
+}
+
+impl Pods {
+    /// No connections yet.
+    ///
+    /// # Errors
+    /// There is no TLS provider.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        // Whom the system trusts does not matter for plain HTTP, and an image has no such list.
+        let client = Client::builder()
+            .timeout(PATIENCE)
+            .redirect(Policy::none())
+            .no_proxy()
+            .tls_certs_only([]);
+        let client = client.build()?;
+        Ok(Self { client })
+    }
+
+    /// The body of the answer of the pod at an address of [`authority`].
+    ///
+    /// # Errors
+    /// There is none, it is no success, or it is too large: what happened, without who was asked.
+    pub async fn ask(
+        &self,
+        method: Method,
+        authority: &str,
+        path: &str,
+    ) -> Result<Vec<u8>, String> {
+        let request = self
+            .client
+            .request(method, format!("http://{authority}{path}"));
+        let response = request.send().await.map_err(|error| innermost(&error))?;
+        if !response.status().is_success() {
+            return Err(format!("status {}", response.status().as_u16()));
+        }
+        body(response).await
+    }
+}
+
+/// Address and port of a pod, as URLs have them.
+#[must_use]
+pub fn authority(address: &str) -> String {
+    match address.contains(':') {
+        true => format!("[{address}]:{PORT}"),
+        false => format!("{address}:{PORT}"),
+    }
+}
+
+/// The body, if it is not too large.
+async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
+        if bytes.len().saturating_add(chunk.len()) > MOST_BYTES {
+            return Err(format!("more than {MOST_BYTES} bytes"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// What happened, without who was asked: `Connection refused (os error 111)`.
+fn innermost(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", PATIENCE.as_secs());
+    }
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
