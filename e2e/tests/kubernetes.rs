@@ -2,6 +2,8 @@
 //! says. Pods are ready at once unless something is wrong with them; no profile flows here.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "kubernetes/answers.rs"]
+mod answers;
 #[path = "kubernetes/autoscale.rs"]
 mod autoscale;
 #[path = "kubernetes/bench.rs"]
@@ -10,6 +12,8 @@ mod bench;
 mod command;
 #[path = "kubernetes/definition.rs"]
 mod definition;
+#[path = "kubernetes/health.rs"]
+mod health;
 #[path = "kubernetes/keeping.rs"]
 mod keeping;
 #[path = "kubernetes/killed.rs"]

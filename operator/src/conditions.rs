@@ -3,10 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use phlare_operator_api::condition::{
-    ACCEPTED, AUTOSCALING_ACTIVE, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
+    ACCEPTED, AUTOSCALING_ACTIVE, MONITORING_ACTIVE, READY, RECONCILING, STALLED,
+    STORAGE_REACHABLE, UP_TO_DATE,
 };
 use phlare_operator_api::{AutoscalingStatus, ROLLOUT, Rejected};
 
+use crate::decide::health::Reachable;
 use crate::trouble::Trouble;
 
 /// What the conditions are made of.
@@ -32,6 +34,8 @@ pub struct Facts {
     pub monitoring: Option<(bool, &'static str, String)>,
     /// Who decides on the number of queriers; None if the resource does.
     pub autoscaling: Option<Autoscaled>,
+    /// Whether the object store answers; None if nobody was asked.
+    pub storage: Option<Reachable>,
 }
 
 /// Who decides on a number of pods.
@@ -64,8 +68,7 @@ impl Autoscaled {
 #[must_use]
 pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Condition> {
     let mut all = Vec::new();
-    let mut say = |kind: &str, status: bool, reason: &str, message: String| {
-        let status = if status { "True" } else { "False" };
+    let mut put = |kind: &str, status: &str, reason: &str, message: String| {
         let same = before
             .iter()
             .find(|old| old.type_ == kind && old.status == status);
@@ -77,6 +80,9 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
             observed_generation: facts.generation,
             last_transition_time: same.map_or(Time(now), |old| old.last_transition_time.clone()),
         });
+    };
+    let mut say = |kind: &str, status: bool, reason: &str, message: String| {
+        put(kind, word(status), reason, message);
     };
     match &facts.refused {
         None => say(
@@ -133,7 +139,20 @@ pub fn conditions(facts: &Facts, before: &[Condition], now: Timestamp) -> Vec<Co
     if let Some((active, reason, message)) = &facts.monitoring {
         say(MONITORING_ACTIVE, *active, reason, message.clone());
     }
+    if let Some(storage) = &facts.storage {
+        let status = storage.status.map_or("Unknown", word);
+        put(
+            STORAGE_REACHABLE,
+            status,
+            storage.reason,
+            storage.message.clone(),
+        );
+    }
     all
+}
+
+const fn word(status: bool) -> &'static str {
+    if status { "True" } else { "False" }
 }
 
 /// That a release was taken back, and what to do.

@@ -7,6 +7,7 @@ use kube::runtime::events::Recorder;
 
 use crate::autoscaler::Autoscaler;
 use crate::drain::Drain;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
@@ -19,6 +20,8 @@ pub struct Context {
     pub settings: Settings,
     /// Ingesters.
     pub drain: Drain,
+    /// How pods are.
+    pub health: Arc<Health>,
     /// What is remembered of autoscaling.
     pub autoscaler: Arc<Autoscaler>,
     /// Events.

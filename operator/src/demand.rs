@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 
+use crate::figures::series;
 use crate::pods::{Pods, authority};
 
 /// Queries that wait or are being answered now.
@@ -78,19 +79,8 @@ impl Demand {
 /// of queries.
 fn queries(text: &str) -> Option<u64> {
     let mut sum = None::<u64>;
-    for line in text.lines() {
-        let Some(rest) = line.strip_prefix(QUERIES) else {
-            continue;
-        };
-        let value = match rest.strip_prefix('{') {
-            None if rest.starts_with(' ') => rest,
-            // The name is longer.
-            None => continue,
-            Some(labels) => after_labels(labels)?,
-        };
-        // After the value there may be a time, and an exemplar.
-        let value = value.split_whitespace().next()?;
-        let value: f64 = value.parse().ok()?;
+    for series in series(text, QUERIES) {
+        let (_, value) = series?;
         if !(0.0..=MOST_QUERIES).contains(&value) {
             return None;
         }
@@ -103,21 +93,6 @@ fn queries(text: &str) -> Option<u64> {
         sum = Some(sum.unwrap_or_default().saturating_add(value));
     }
     sum
-}
-
-/// What comes after the brace that ends labels, of which there may be more in quotes.
-fn after_labels(text: &str) -> Option<&str> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, letter) in text.char_indices() {
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '}' if !quoted => return text.get(at..)?.strip_prefix('}'),
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -23,11 +23,16 @@ use crate::part::Part;
 pub struct Live {
     objects: BTreeMap<(String, String), (ApiResource, DynamicObject)>,
     unknown: BTreeSet<&'static str>,
+    /// Kinds that the operator may not list although no pod needs them: its rights are those of an older one.
+    pub forbidden: BTreeSet<String>,
     /// All pods, by name.
     pub pods: Vec<Pod>,
     /// All claims of volumes, by name.
     pub claims: Vec<PersistentVolumeClaim>,
 }
+
+/// The kind that no pod needs, and that operators of before did not know.
+const SCALER: &str = "HorizontalPodAutoscaler";
 
 /// The kinds that the operator makes.
 #[must_use]
@@ -69,8 +74,22 @@ impl Live {
             });
             Ok::<Vec<_>, kube::Error>(named.collect())
         };
-        let lists = try_join_all(kinds().into_iter().map(list)).await?;
-        let mut objects: BTreeMap<_, _> = lists.into_iter().flatten().collect();
+        let required = kinds().into_iter().map(async |kind| {
+            let name = kind.kind.clone();
+            match list(kind).await {
+                Err(kube::Error::Api(status)) if status.is_forbidden() && name == SCALER => {
+                    Ok((Vec::new(), Some(name)))
+                }
+                listed => listed.map(|list| (list, None)),
+            }
+        });
+        let lists = try_join_all(required).await?;
+        let mut objects = BTreeMap::new();
+        let mut forbidden = BTreeSet::new();
+        for (list, unseen) in lists {
+            objects.extend(list);
+            forbidden.extend(unseen);
+        }
         let optional = OPTIONAL.iter().map(async |kind| {
             match list(kind.resource()).await {
                 Ok(list) => Ok((kind.kind, Some(list))),
@@ -99,6 +118,7 @@ impl Live {
         Ok(Self {
             objects,
             unknown,
+            forbidden,
             pods,
             claims,
         })
@@ -134,11 +154,15 @@ impl Live {
         })
     }
 
-    /// When the last pod of a component, in a zone, became ready. Pods that end say nothing.
+    /// When so many pods of a component, in a zone, had become ready; the last of them, if there are not so many. Pods that
+    /// end say nothing.
     #[must_use]
-    pub fn since(&self, part: Part, zone: Option<&str>) -> Option<Timestamp> {
-        let turned = self.pods_of(part, zone).filter_map(ready_since);
-        turned.max()
+    pub fn since(&self, part: Part, zone: Option<&str>, pods: i32) -> Option<Timestamp> {
+        let mut turned: Vec<_> = self.pods_of(part, zone).filter_map(ready_since).collect();
+        turned.sort_unstable();
+        let place = usize::try_from(pods).unwrap_or_default();
+        let last = turned.len().checked_sub(1)?;
+        turned.get(place.saturating_sub(1).min(last)).copied()
     }
 
     /// Pods of a StatefulSet that are ready and have ordinals below a number.
@@ -183,6 +207,21 @@ pub fn state(object: &DynamicObject) -> rollout::Live {
         stable: 0,
         since: None,
     }
+}
+
+/// Whether a pod is ready, and stays.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    ready_since(pod).is_some()
+}
+
+/// Name and address of a pod, if somebody may answer there.
+#[must_use]
+pub fn address(pod: &Pod) -> Option<(String, String)> {
+    let status = pod.status.as_ref()?;
+    let serves = status.phase.as_deref() == Some("Running");
+    let address = status.pod_ip.clone()?;
+    (serves && pod.metadata.deletion_timestamp.is_none()).then(|| (pod.name_any(), address))
 }
 
 /// Since when a pod is ready, if it is and stays.

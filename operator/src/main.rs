@@ -12,6 +12,7 @@ use phlare_operator::autoscaler::Autoscaler;
 use phlare_operator::context::Context;
 use phlare_operator::demand::Demand;
 use phlare_operator::drain::Drain;
+use phlare_operator::health::Health;
 use phlare_operator::leader::Election;
 use phlare_operator::metrics::Metrics;
 use phlare_operator::pods::Pods;
@@ -92,6 +93,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
         drain: Drain::new(pods.clone()),
+        health: Arc::new(Health::new(pods.clone())),
         autoscaler: Arc::new(Autoscaler::new(Demand::new(pods))),
         client,
         settings,

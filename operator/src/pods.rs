@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use reqwest::header::ACCEPT;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
 
 use crate::desired::PORT;
 
@@ -48,11 +50,33 @@ impl Pods {
             .client
             .request(method, format!("http://{authority}{path}"));
         let response = request.send().await.map_err(|error| innermost(&error))?;
-        if !response.status().is_success() {
-            return Err(format!("status {}", response.status().as_u16()));
-        }
-        body(response).await
+        read(response, &[]).await
     }
+
+    /// A page of the pod at an address of [`authority`], as JSON. One that says that the pod is not ready is a page, too.
+    ///
+    /// # Errors
+    /// As of [`Pods::ask`], or it is not what it should be.
+    pub async fn page<T: DeserializeOwned>(
+        &self,
+        authority: &str,
+        path: &str,
+    ) -> Result<T, String> {
+        let request = self.client.get(format!("http://{authority}{path}"));
+        let request = request.header(ACCEPT, "application/json");
+        let response = request.send().await.map_err(|error| innermost(&error))?;
+        let body = read(response, &[StatusCode::SERVICE_UNAVAILABLE]).await?;
+        serde_json::from_slice(&body).map_err(|problem| format!("its answer: {problem}"))
+    }
+}
+
+/// The body of an answer that is a success, or has a status that is as good as that.
+async fn read(response: Response, also: &[StatusCode]) -> Result<Vec<u8>, String> {
+    let status = response.status();
+    if !status.is_success() && !also.contains(&status) {
+        return Err(format!("status {}", status.as_u16()));
+    }
+    body(response).await
 }
 
 /// Address and port of a pod, as URLs have them.

@@ -5,6 +5,7 @@
 
 mod autoscale;
 mod course;
+mod health;
 mod monitoring;
 mod pass;
 mod refused;

@@ -100,20 +100,25 @@ impl Contents {
     }
 }
 
+/// The kind that releases are kept as.
+pub const KIND: &str = "ControllerRevision";
+
 fn resource() -> ApiResource {
     ApiResource::erase::<ControllerRevision>(&())
 }
 
-/// The releases that are kept, the newest first.
+/// The releases that are kept, the newest first; None if the operator has the rights of an older one, which kept none.
 ///
 /// # Errors
 /// The API server does not answer or refuses.
-pub async fn list(client: &Client, meta: &Meta<'_>) -> Result<Vec<Known>, kube::Error> {
+pub async fn list(client: &Client, meta: &Meta<'_>) -> Result<Option<Vec<Known>>, kube::Error> {
     let api: Api<ControllerRevision> = Api::namespaced(client.clone(), meta.namespace);
     let mine = format!("{}={},{RELEASE}", labels::INSTANCE, meta.name);
-    let list = api
-        .list_metadata(&ListParams::default().labels(&mine))
-        .await?;
+    let mine = ListParams::default().labels(&mine);
+    let list = match api.list_metadata(&mine).await {
+        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
+        list => list?,
+    };
     let known = |object: PartialObjectMeta<ControllerRevision>| {
         let owners = object.owner_references();
         // One without an owner was this resource's before it was made anew.
@@ -132,7 +137,7 @@ pub async fn list(client: &Client, meta: &Meta<'_>) -> Result<Vec<Known>, kube::
     };
     let mut all: Vec<_> = list.items.into_iter().filter_map(known).collect();
     all.sort_by_key(|known| std::cmp::Reverse(known.number));
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// What a release consists of; None if it is gone or is none of ours.

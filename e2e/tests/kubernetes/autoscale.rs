@@ -1,9 +1,6 @@
 //! That the number of queriers follows the load, and changes hands without changing.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -13,11 +10,9 @@ use kube::core::ApiResource;
 use phlare_e2e::until;
 use phlare_operator_api::{AutoscalingStatus, PhlareCluster};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+use crate::answers::Answers;
 use crate::bench::{Bench, bench, zones};
 
 /// A resource of microservices, autoscaled.
@@ -260,70 +255,17 @@ async fn keda_is_told_if_it_is_there() {
     assert_eq!(replicas(&bench, "keda").await, 5);
 }
 
-/// Answers for query-schedulers, at an address that their pods have.
-struct Schedulers {
-    says: watch::Sender<String>,
-    asked: Arc<AtomicUsize>,
-    _serving: JoinSet<()>,
-}
-
-impl Schedulers {
-    async fn at(address: &str) -> Self {
-        let address: SocketAddr = format!("{address}:4040").parse().unwrap();
-        let listener = TcpListener::bind(address).await.unwrap();
-        let (says, heard) = watch::channel(String::new());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let mut request = [0; 4096];
-                let Ok(length) = socket.read(&mut request).await else {
-                    continue;
-                };
-                assert!(request[..length].starts_with(b"GET /metrics HTTP/1.1\r\n"));
-                let answer = heard.borrow().clone();
-                count.fetch_add(1, Ordering::Relaxed);
-                let _ = socket.write_all(answer.as_bytes()).await;
-            }
-        });
-        Self {
-            says,
-            asked,
-            _serving: serving,
-        }
-    }
-
-    fn answer(&self, status: &str, text: &str) {
-        let length = text.len();
-        self.says.send_replace(format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
-        ));
-    }
-
-    fn load(&self, queries: u32) {
-        self.answer(
-            "200 OK",
-            &format!("phlare_query_scheduler_inflight_requests {queries}\n# EOF\n"),
-        );
-    }
-
-    /// Waits until the operator has asked so often, from now on.
-    async fn asked(&self, times: usize) {
-        let before = self.asked.load(Ordering::Relaxed);
-        until("the operator asks", async || {
-            Ok(self.asked.load(Ordering::Relaxed) >= before + times)
-        })
-        .await
-        .unwrap();
-    }
+/// What query-schedulers say.
+fn load(schedulers: &Answers, queries: u32) {
+    let text = format!("phlare_query_scheduler_inflight_requests {queries}\n# EOF\n");
+    schedulers.say("/metrics", "200 OK", &text);
 }
 
 #[tokio::test]
 async fn the_number_follows_the_queries_that_wait_and_run() {
     let Some(bench) = bench().await else { return };
-    let schedulers = Schedulers::at("127.77.0.1").await;
-    schedulers.load(3);
+    let schedulers = Answers::at("127.77.0.1").await;
+    load(&schedulers, 3);
     let mut spec = scaled(json!({
         "enabled": true, "maxReplicas": 8,
         "queueDepth": {"targetPerReplica": 2, "syncPeriod": "5s"},
@@ -339,7 +281,7 @@ async fn the_number_follows_the_queries_that_wait_and_run() {
         .wait("depth", "AutoscalingActive", "True", "Active")
         .await;
     assert_eq!(replicas(&bench, "depth").await, 3);
-    schedulers.load(5);
+    load(&schedulers, 5);
     has(&bench, "depth", 5).await;
     until("the status says so", async || {
         let status = status(&bench, "depth").await;
@@ -347,7 +289,7 @@ async fn the_number_follows_the_queries_that_wait_and_run() {
     })
     .await
     .unwrap();
-    schedulers.load(20);
+    load(&schedulers, 20);
     has(&bench, "depth", 8).await;
     bench
         .wait("depth", "AutoscalingActive", "True", "ScalingLimited")
@@ -372,7 +314,7 @@ async fn the_number_follows_the_queries_that_wait_and_run() {
         ("200 OK", ""),
         ("200 OK", "phlare_query_scheduler_inflight_requests NaN\n"),
     ] {
-        schedulers.answer(answer, text);
+        schedulers.say("/metrics", answer, text);
         let blind = bench
             .wait("depth", "AutoscalingActive", "False", "MetricsUnavailable")
             .await;
@@ -388,7 +330,7 @@ async fn the_number_follows_the_queries_that_wait_and_run() {
     bench.change("depth", json!({"version": "2.0.0"})).await;
     bench.ready("depth").await;
     assert_eq!(replicas(&bench, "depth").await, 8);
-    schedulers.load(0);
+    load(&schedulers, 0);
     has(&bench, "depth", 2).await;
     bench
         .wait("depth", "AutoscalingActive", "True", "Active")

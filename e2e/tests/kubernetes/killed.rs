@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use phlare_e2e::kubernetes::{Cluster, Lethal, Operator, Options, Rights, namespace};
@@ -59,7 +60,7 @@ async fn an_operator_that_is_killed_at_each_write_ends_where_others_end() {
     // One that lives finds nothing to do.
     let audit = cluster.audit();
     let mark = audit.mark().unwrap();
-    let _operator = Operator::start(&cluster, &rights, "end", ALONE).unwrap();
+    let operator = Operator::start(&cluster, &rights, "end", ALONE).unwrap();
     until("it has looked", async || {
         let asked = audit.since(mark, &rights.user)?;
         Ok(asked
@@ -83,11 +84,63 @@ async fn an_operator_that_is_killed_at_each_write_ends_where_others_end() {
     let asked = audit.since(mark, &rights.user).unwrap();
     let written: Vec<_> = asked.iter().filter(|request| request.is_write()).collect();
     assert!(written.is_empty(), "{written:#?}");
+    drop(operator);
+
+    // One with the rights of an older chart says so, and does all the rest.
+    take_rights(
+        &client,
+        &["controllerrevisions", "horizontalpodautoscalers"],
+    )
+    .await;
+    let operator = Operator::start(&cluster, &rights, "older", ALONE).unwrap();
+    let patch = Patch::Merge(json!({"spec": {"version": "3.0.0"}}));
+    let params = PatchParams::default();
+    clusters.patch("prod", &params, &patch).await.unwrap();
+    until_within(Duration::from_secs(300), "all pods run 3.0.0", async || {
+        let status = clusters.get("prod").await?.status.unwrap_or_default();
+        let mut conditions = status.conditions.iter();
+        let stalled = conditions.find(|condition| condition.type_ == "Stalled");
+        let said = stalled.is_some_and(|stalled| {
+            stalled.reason == "RightsMissing"
+                && stalled
+                    .message
+                    .contains("HorizontalPodAutoscaler and ControllerRevision")
+        });
+        Ok(said && status.version.as_deref() == Some("3.0.0"))
+    })
+    .await
+    .unwrap();
+    let log = operator.log().unwrap();
+    assert!(log.contains("RightsMissing"), "{log}");
+}
+
+/// Takes the rights to some kinds from the operator.
+async fn take_rights(client: &Client, kinds: &[&str]) {
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let mut role = roles.get("phlare-operator").await.unwrap();
+    role.rules.iter_mut().flatten().for_each(|rule| {
+        if let Some(resources) = &mut rule.resources {
+            resources.retain(|kind| !kinds.contains(&kind.as_str()));
+        }
+    });
+    let is_left = |rule: &PolicyRule| rule.resources.as_ref().is_none_or(|all| !all.is_empty());
+    role.rules
+        .iter_mut()
+        .for_each(|rules| rules.retain(is_left));
+    role.metadata.managed_fields = None;
+    let params = PostParams::default();
+    roles
+        .replace("phlare-operator", &params, &role)
+        .await
+        .unwrap();
 }
 
 fn resource() -> PhlareCluster {
     let mut spec = zones("1.0.0");
-    spec["rollout"] = json!({"canary": {"ingesters": 1, "soakSeconds": 0}});
+    spec["rollout"] = json!({
+        "canary": {"ingesters": 1, "soakSeconds": 0},
+        "healthGates": {"ringActive": false},
+    });
     spec["components"]["ingester"] = json!({"replicas": 6});
     serde_json::from_value(json!({
         "apiVersion": "phlare.dev/v1alpha1",

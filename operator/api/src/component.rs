@@ -342,7 +342,7 @@ pub struct PodDisruptionBudget {
     pub max_unavailable: i32,
 }
 
-const fn yes() -> bool {
+pub(crate) const fn yes() -> bool {
     true
 }
 

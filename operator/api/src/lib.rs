@@ -32,10 +32,11 @@ pub use monitoring::{
     Dashboards, Datasource, DatasourceKind, Grafana, Monitoring, PrometheusRule, ServiceMonitor,
 };
 pub use opaque::Opaque;
-pub use rollout::{Canary, OnFailure, ROLLOUT, Rollout, UNDONE};
+pub use rollout::{Canary, ErrorRatio, HealthGates, OnFailure, ROLLOUT, Rollout, UNDONE};
 pub use status::{
-    AutoscalingStatus, ComponentStatus, Endpoints, PhlareClusterStatus, Recommendation, Rejected,
-    Release, RolloutState, RolloutStatus, ScaleEvent, condition,
+    AutoscalingStatus, ComponentStatus, Endpoints, InactiveMember, PhlareClusterStatus,
+    Recommendation, Rejected, Release, RingState, RolloutState, RolloutStatus, ScaleEvent,
+    condition,
 };
 pub use storage::{
     Authentication, Azure, Gcs, S3, ServerSideEncryption, Storage, StorageType, Swift,

@@ -54,6 +54,10 @@ pub struct PhlareClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<AutoscalingStatus>,
 
+    /// The ring of ingesters, as pods showed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingState>,
+
     /// How far a release is that has not reached all pods; absent when it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
@@ -99,6 +103,30 @@ pub struct ComponentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub release: Option<String>,
+}
+
+/// The ring of ingesters: who takes profiles.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+pub struct RingState {
+    /// How many are in it.
+    pub members: i32,
+    /// How many of them are `ACTIVE` and heard of, as all pods see them that were asked.
+    pub active: i32,
+    /// Those that are not; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub inactive: Vec<InactiveMember>,
+}
+
+/// A member of the ring that is not active.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+pub struct InactiveMember {
+    /// Its name, which is that of its pod.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// `PENDING`, `JOINING`, `LEAVING`, or `UNHEALTHY` if nobody heard of it lately, `UNKNOWN` if a pod does not know it.
+    #[schemars(length(max = 32))]
+    pub state: String,
 }
 
 /// What pods are made from, by the hash of it.
@@ -217,6 +245,8 @@ pub mod condition {
     pub const UP_TO_DATE: &str = "UpToDate";
     /// True: what `spec.monitoring` and `spec.grafana` ask for is there; absent if they ask for nothing.
     pub const MONITORING_ACTIVE: &str = "MonitoringActive";
+    /// True: pods that keep blocks in the object store and read from it have no trouble with it. Unknown: no pod says.
+    pub const STORAGE_REACHABLE: &str = "StorageReachable";
     /// True: the number of queriers follows the load, or is somebody else's. Absent without autoscaling.
     pub const AUTOSCALING_ACTIVE: &str = "AutoscalingActive";
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use phlare_operator_api::{OnFailure, ROLLOUT, Rejected, RolloutState, RolloutStatus, UNDONE};
 
+use super::health::Held;
 use crate::trouble::Trouble;
 
 /// What somebody wants of the release that the resource asks for.
@@ -53,6 +54,10 @@ pub struct Situation<'a> {
     pub is_broken: bool,
     /// What is wrong with a pod that the release made.
     pub sick: Option<&'a Trouble>,
+    /// Why a workload that has the release proves nothing although its pods are ready.
+    pub held: Option<&'a Held>,
+    /// Whether pods without the release have as many errors; None if that is not known yet.
+    pub others_fail: Option<bool>,
     /// The time.
     pub now: Timestamp,
 }
@@ -91,7 +96,11 @@ pub fn course(situation: &Situation<'_>) -> Course {
     let Some((reason, message)) = failure(situation) else {
         return Course::Forward;
     };
-    let tells_on_it = situation.is_broken || AT_ONCE.contains(&reason);
+    let tells_on_it = match (reason, situation.held) {
+        (UNHEALTHY, _) => situation.others_fail == Some(false),
+        (_, Some(Held::Inactive(..))) => true,
+        _ => situation.is_broken || AT_ONCE.contains(&reason),
+    };
     if may_go_back && tells_on_it && situation.on_failure == OnFailure::Rollback {
         return Course::Reject(Rejected {
             release: target.to_owned(),
@@ -101,6 +110,9 @@ pub fn course(situation: &Situation<'_>) -> Course {
     }
     Course::Halted((reason, message))
 }
+
+/// Too many requests fail.
+const UNHEALTHY: &str = "HealthGateFailed";
 
 /// What shows it without waiting for the deadline.
 const AT_ONCE: [&str; 3] = ["ImagePullError", "ContainerConfigError", "CrashLoop"];
@@ -112,6 +124,9 @@ fn failure(situation: &Situation<'_>) -> Option<Trouble> {
         .filter(|(reason, _)| AT_ONCE.contains(reason))
     {
         return Some(sick.clone());
+    }
+    if let Some(held @ Held::Failing(_)) = situation.held {
+        return Some((UNHEALTHY, held.to_string()));
     }
     // What was begun for another release, or for the way back, or while pods soak, is not the beginning of this step.
     let counts = |rollout: &&RolloutStatus| {
@@ -130,7 +145,9 @@ fn failure(situation: &Situation<'_>) -> Option<Trouble> {
     let seconds = situation.deadline.as_secs();
     let why = situation
         .sick
-        .map(|(_, message)| format!(": {message}"))
+        .map(|(_, message)| message.clone())
+        .or_else(|| situation.held.map(ToString::to_string))
+        .map(|why| format!(": {why}"))
         .unwrap_or_default();
     Some((
         "ProgressDeadlineExceeded",
@@ -159,6 +176,8 @@ mod tests {
             step: Some("prod-ingester-a"),
             is_broken: true,
             sick: None,
+            held: None,
+            others_fail: None,
             now: at(1_000),
         }
     }
@@ -267,6 +286,51 @@ mod tests {
             };
             assert_eq!(course(&situation), Course::Forward);
         }
+    }
+
+    #[test]
+    fn errors_take_a_release_back_if_others_have_none_and_halt_it_otherwise() {
+        let failing = Held::Failing("more than 5 %".to_owned());
+        let mut situation = well();
+        situation.held = Some(&failing);
+        // No pod is broken: all are ready.
+        situation.is_broken = false;
+        for (others_fail, is_back) in [(None, false), (Some(true), false), (Some(false), true)] {
+            situation.others_fail = others_fail;
+            let decided = course(&situation);
+            match is_back {
+                true => assert!(
+                    matches!(&decided, Course::Reject(it) if it.reason == "HealthGateFailed")
+                ),
+                false => assert!(
+                    matches!(&decided, Course::Halted((reason, _)) if *reason == "HealthGateFailed")
+                ),
+            }
+        }
+        situation.on_failure = OnFailure::Halt;
+        assert!(matches!(course(&situation), Course::Halted(_)));
+    }
+
+    #[test]
+    fn what_the_ring_shows_counts_at_the_deadline() {
+        let begun = since("prod-ingester-a", 500);
+        let inactive = Held::Inactive("prod-ingester-a-0".to_owned(), "JOINING".to_owned());
+        let unseen = Held::Unseen("none is ready".to_owned());
+        let mut situation = well();
+        situation.is_broken = false;
+        situation.rollout = Some(&begun);
+        for held in [&inactive, &unseen] {
+            situation.held = Some(held);
+            situation.now = at(1_099);
+            assert_eq!(course(&situation), Course::Forward);
+        }
+        situation.now = at(1_100);
+        assert!(
+            matches!(course(&situation), Course::Halted((_, why)) if why.contains("ringActive"))
+        );
+        situation.held = Some(&inactive);
+        assert!(matches!(course(&situation), Course::Reject(it)
+            if it.reason == "ProgressDeadlineExceeded" && it.message.contains("shows pod prod-ingester-a-0 as JOINING")));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! that comes back in a zone that is not yet due comes back as it was, and nothing has to be remembered: the hash that
 //! each workload carries says how far it is.
 //!
+//! Ready is not all: ingesters that have it must be active in the ring, and requests must not fail (`health`).
+//!
 //! Before all that, canaries get it: the workload that has some gets the template for its last pods only (the partition
 //! of a StatefulSet), and for all when its turn comes.
 
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::health::Held;
 use crate::part::Part;
 
 /// A workload, as it is and as it should be.
@@ -30,6 +33,8 @@ pub struct View {
     pub soak: Duration,
     /// The same of its canaries.
     pub canary_soak: Duration,
+    /// Why its pods that have the release prove nothing yet although they are ready.
+    pub held: Option<Held>,
     /// As it is; None if it is not there.
     pub live: Option<Live>,
 }
@@ -97,6 +102,8 @@ pub enum Reason {
     Turn(String),
     /// An earlier one, or another zone, is not complete.
     Incomplete(String),
+    /// An earlier one is complete, but its pods are not well otherwise.
+    Held(String, Held),
     /// An earlier one is complete, and has to stay so for a while.
     Soaks(String),
 }
@@ -106,7 +113,9 @@ impl Reason {
     #[must_use]
     pub fn step(&self) -> &str {
         match self {
-            Self::Turn(name) | Self::Incomplete(name) | Self::Soaks(name) => name,
+            Self::Turn(name) | Self::Incomplete(name) | Self::Held(name, _) | Self::Soaks(name) => {
+                name
+            }
         }
     }
 }
@@ -116,6 +125,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Turn(name) => write!(f, "waits for {name}, which gets the release first"),
             Self::Incomplete(name) => write!(f, "waits until all pods of {name} are ready"),
+            Self::Held(name, held) => write!(f, "waits for {name}: {held}"),
             Self::Soaks(name) => {
                 write!(
                     f,
@@ -145,6 +155,11 @@ pub fn verdicts_back(views: &[View], now: Timestamp) -> Vec<Verdict> {
     back.reverse();
     for view in &mut back {
         view.soak = Duration::ZERO;
+        // Zones that are not well keep others from being disturbed. What is not known keeps nothing from being cured.
+        view.held = view
+            .held
+            .take()
+            .filter(|held| matches!(held, Held::Inactive(..)));
     }
     let mut verdicts = Vec::with_capacity(back.len());
     for zones in back.chunk_by(|one, next| one.part == next.part) {
@@ -214,6 +229,8 @@ fn not_its_turn(view: &View, zones: &[View], now: Timestamp) -> Option<Reason> {
 fn unsettled(view: &View, live: &Live, soak: Duration, now: Timestamp) -> Option<Reason> {
     if !live.is_complete() {
         Some(Reason::Incomplete(view.name.clone()))
+    } else if let Some(held) = &view.held {
+        Some(Reason::Held(view.name.clone(), held.clone()))
     } else if live.soaks(soak, now) {
         Some(Reason::Soaks(view.name.clone()))
     } else {
@@ -312,9 +329,10 @@ pub fn waits_for(views: &[View], verdicts: &[Verdict]) -> Option<Reason> {
         let view = unfinished(views).next()?;
         let live = view.live.as_ref();
         let is_well = |live: &Live| live.release == view.release && live.is_complete();
-        Some(match live.is_some_and(is_well) {
-            true => Reason::Soaks(view.name.clone()),
-            false => Reason::Incomplete(view.name.clone()),
+        Some(match (live.is_some_and(is_well), &view.held) {
+            (true, Some(held)) => Reason::Held(view.name.clone(), held.clone()),
+            (true, None) => Reason::Soaks(view.name.clone()),
+            (false, _) => Reason::Incomplete(view.name.clone()),
         })
     };
     reasons.or_else(incomplete)

@@ -38,6 +38,11 @@ pub(super) fn budgets(meta: &Meta<'_>, workloads: &[Workload]) -> Vec<PodDisrupt
     let budget = |&part: &Part| {
         let mine = workloads.iter().filter(|workload| workload.part == part);
         let pods: i32 = mine.map(|workload| workload.replicas).sum();
+        // How many there are is somebody else's, or changes with the load: one is no rule then.
+        let pods = match (part, &meta.spec.autoscaling.querier) {
+            (Part::Querier, Some(scaling)) if scaling.enabled => pods.max(scaling.max_replicas),
+            _ => pods,
+        };
         let budget = part
             .pod(&meta.spec.components)
             .pod_disruption_budget

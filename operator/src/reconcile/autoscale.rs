@@ -47,6 +47,10 @@ pub(super) async fn step(
         .objects
         .retain(|object| live.lacks(object).is_none());
     let has_keda = desired.objects.len() == asked;
+    // What can't be seen can't be kept as it should be.
+    let unseen = |object: &Object| live.forbidden.contains(&object.resource.kind);
+    let may_scale = !desired.objects.iter().any(unseen);
+    desired.objects.retain(|object| !unseen(object));
     let mut workloads = desired.workloads.iter_mut();
     let queriers = workloads.find(|workload| workload.part == Part::Querier);
     let (Some(said), Some(queriers)) = (said, queriers) else {
@@ -97,6 +101,13 @@ pub(super) async fn step(
         let message = message.to_owned();
         facts.autoscaling = Some(Autoscaled::of(false, "ScalingDisabled", message));
         return Some(KEDA_MISSING);
+    }
+    if !may_scale {
+        let message =
+            "the operator may not list HorizontalPodAutoscalers: apply the roles of its chart";
+        let message = message.to_owned();
+        facts.autoscaling = Some(Autoscaled::of(false, "RightsMissing", message));
+        return None;
     }
     let kinds = ["ScaledObject", "HorizontalPodAutoscaler"];
     let mut objects = desired.objects.iter();

@@ -8,12 +8,14 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use phlare_operator_api::{PhlareCluster, ROLLOUT, Rejected};
 
+use super::health;
 use super::pass::views;
 use crate::apply::Error;
 use crate::context::Context;
 use crate::decide::release::{Course, Situation, Wish, course};
 use crate::decide::rollout::{self, Reason, Verdict, View};
 use crate::desired::{Desired, Meta, RELEASE};
+use crate::health::Heard;
 use crate::live::Live;
 use crate::releases::{self, Contents, Known};
 use crate::trouble::{self, Trouble};
@@ -27,15 +29,36 @@ pub(super) struct Chosen {
     pub(super) target: String,
     /// Releases that all pods ran.
     pub(super) kept: Vec<Known>,
+    /// Kinds that the operator may not list: its rights are those of an older one.
+    pub(super) forbidden: Vec<String>,
     /// Why the release that the resource asks for is not what pods are to run.
     pub(super) back: Option<Rejected>,
     /// The release does not work, and this has to be written down before anything is done about it.
     pub(super) reject: Option<Rejected>,
     /// The release does not work and stays where it is.
     pub(super) halted: Option<Trouble>,
+    /// What pods say.
+    pub(super) heard: Heard,
 }
 
 impl Chosen {
+    /// Whether the releases that all pods ran can be kept.
+    pub(super) fn can_keep(&self) -> bool {
+        !self.forbidden.iter().any(|kind| kind == releases::KIND)
+    }
+
+    /// What the operator lacks rights for, if so. All else goes on.
+    pub(super) fn rights_missing(&self) -> Option<Trouble> {
+        let kinds = self.forbidden.join(" and ");
+        (!kinds.is_empty()).then(|| {
+            let message = format!(
+                "the operator may not list {kinds}: its rights are those of an older version; apply the roles of the chart \
+                 that it comes with. All that does not need them goes on"
+            );
+            ("RightsMissing", message)
+        })
+    }
+
     /// Which workloads may get their template now.
     pub(super) fn verdicts(&self, views: &[View], now: Timestamp) -> Vec<Verdict> {
         match self.back {
@@ -54,11 +77,18 @@ pub(super) async fn choose(
     desired: Desired,
 ) -> Result<Chosen, Error> {
     let target = desired.release();
+    let kept = releases::list(&context.client, meta).await?;
+    let mut forbidden: Vec<_> = live.forbidden.iter().cloned().collect();
+    if kept.is_none() {
+        forbidden.push(releases::KIND.to_owned());
+    }
     let mut chosen = Chosen {
-        kept: releases::list(&context.client, meta).await?,
+        kept: kept.unwrap_or_default(),
+        forbidden,
         back: None,
         reject: None,
         halted: None,
+        heard: Heard::default(),
         target,
         desired,
     };
@@ -75,6 +105,8 @@ pub(super) async fn choose(
         .first()
         .is_some_and(|newest| newest.release == chosen.target);
     if has_reached_all && rejected.is_none() && wish.is_none() {
+        let questions = health::questions(live, None);
+        chosen.heard = health::hear(context, cluster, &chosen.target, &questions).await;
         return Ok(chosen);
     }
     let earlier = earlier(context, meta, &chosen).await?;
@@ -82,9 +114,13 @@ pub(super) async fn choose(
         .as_ref()
         .map(|earlier| earlier.changed_by(&chosen.desired));
     let sick = changed.as_ref().and_then(|changed| sick(live, changed));
-    let views = views(&chosen.desired, live, &cluster.spec.rollout);
+    let rollout = &cluster.spec.rollout;
+    let questions = health::questions(live, changed.as_ref());
+    let heard = health::hear(context, cluster, &chosen.target, &questions).await;
+    let views = views(&chosen.desired, live, &heard, &cluster.spec);
     let now = Timestamp::now();
     let step = step(&views, now, changed.as_ref());
+    let held = health::of_release(&views, step.as_deref());
     let seconds = cluster.spec.rollout.progress_deadline_seconds;
     let situation = Situation {
         target: &chosen.target,
@@ -102,6 +138,8 @@ pub(super) async fn choose(
             .as_ref()
             .is_some_and(|changed| is_broken(live, changed)),
         sick: sick.as_ref(),
+        held,
+        others_fail: health::others_fail(&heard, rollout),
         now,
     };
     match course(&situation) {
@@ -115,6 +153,7 @@ pub(super) async fn choose(
             }
         }
     }
+    chosen.heard = heard;
     Ok(chosen)
 }
 
@@ -161,7 +200,7 @@ fn is_broken(live: &Live, changed: &BTreeSet<&str>) -> bool {
 /// The workload that is to get ready next, if it has the release, and if the release changes it or there is none before.
 fn step(views: &[View], now: Timestamp, changed: Option<&BTreeSet<&str>>) -> Option<String> {
     let reason = rollout::waits_for(views, &rollout::verdicts(views, now))?;
-    let Reason::Incomplete(name) = reason else {
+    let (Reason::Incomplete(name) | Reason::Held(name, _)) = reason else {
         return None;
     };
     let view = views.iter().find(|view| view.name == name)?;

@@ -7,19 +7,25 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
-use phlare_operator_api::{PhlareCluster, Rollout, StorageType};
+use phlare_operator_api::condition::STORAGE_REACHABLE;
+use phlare_operator_api::{PhlareCluster, PhlareClusterSpec, StorageType};
 use serde_json::json;
+use tracing::warn;
 
 use super::course::{self, Chosen};
 use super::status::{self, Said};
-use super::{Pace, autoscale, monitoring, refused, volumes};
+use super::{Pace, autoscale, health, monitoring, refused, volumes};
 use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
 use crate::credentials::{self, Credentials};
-use crate::decide::rollout::{self, Verdict, View};
 use crate::decide::scale::{self, Scaled, Step};
+use crate::decide::{
+    self,
+    rollout::{self, Verdict, View},
+};
 use crate::desired::{self, Desired, Inputs, Meta, RELEASE, VERSION, Workload};
+use crate::health::Heard;
 use crate::live::{self, Live};
 use crate::part::Part;
 use crate::releases::{self, Known};
@@ -58,6 +64,14 @@ pub(super) async fn run(context: &Context, cluster: &PhlareCluster) -> Result<Pa
     }
     facts.rejected.clone_from(&chosen.back);
     facts.stuck = facts.stuck.or_else(|| chosen.halted.clone());
+    if let Some((reason, message)) = chosen.rights_missing() {
+        warn!(
+            namespace = meta.namespace,
+            name = meta.name,
+            message,
+            "{reason}"
+        );
+    }
     let pass = Pass {
         context,
         meta: &meta,
@@ -170,12 +184,24 @@ async fn said(
         let namespace = cluster.namespace().unwrap_or_default();
         facts.stuck = refused::pods(context, &namespace, live).await;
     }
+    if facts.stuck.is_none() {
+        facts.stuck = chosen.and_then(Chosen::rights_missing);
+    }
     if let (None, Some(chosen)) = (&facts.monitoring, chosen) {
         facts.monitoring = monitoring::seen(&chosen.desired, live);
     }
+    if let Some(chosen) = chosen {
+        let status = cluster.status.as_ref();
+        let mut before = status.iter().flat_map(|status| &status.conditions);
+        let before = before.find(|condition| condition.type_ == STORAGE_REACHABLE);
+        facts.storage = Some(decide::health::storage(&chosen.heard.storage, before));
+    }
+    let is_reached = facts.storage.as_ref().map(|storage| storage.status);
     let pace = match (&facts.progress, &facts.monitoring) {
         (Some(_), _) => Pace::Busy,
         (None, Some((_, monitoring::CRD_MISSING, _))) => Pace::Waiting,
+        // Nobody announces that it answers again.
+        (None, _) if is_reached.is_some_and(|status| status != Some(true)) => Pace::Waiting,
         (None, _) => Pace::Calm,
     };
     let said = Said {
@@ -203,7 +229,7 @@ impl Pass<'_> {
                 self.context.metrics.wrote(&object.resource.kind);
             }
         }
-        let views = views(self.desired, self.live, &self.meta.spec.rollout);
+        let views = views(self.desired, self.live, &self.chosen.heard, self.meta.spec);
         let verdicts = self.chosen.verdicts(&views, Timestamp::now());
         let mut kept = self.chosen.kept.clone();
         let mut waiting = None;
@@ -229,12 +255,12 @@ impl Pass<'_> {
             let message = format!("waits for the pods of {}", names.join(", "));
             facts.progress = Some(("Applying", message));
         }
-        let recorded = match done {
+        let recorded = match done && self.chosen.can_keep() {
             true => releases::record(&self.writer, self.meta, self.desired, &mut kept).await,
             false => Ok(false),
         };
         if matches!(recorded, Ok(true)) {
-            self.context.metrics.wrote("ControllerRevision");
+            self.context.metrics.wrote(releases::KIND);
         }
         self.scale(facts, !done).await?;
         volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
@@ -366,7 +392,7 @@ impl Pass<'_> {
                 // Its pods hold nothing, unlike those of StatefulSets.
                 "Deployment" => workloads.contains(name.as_str()),
                 "StatefulSet" => true,
-                "ConfigMap" if kept.contains(name.as_str()) => true,
+                "ConfigMap" if kept.contains(name.as_str()) || !self.chosen.can_keep() => true,
                 "ConfigMap" if mounted.contains(&name) => true,
                 kind => wanted.contains(&(kind, name.as_str())),
             };
@@ -403,8 +429,23 @@ fn mounted(live: &Live) -> BTreeSet<String> {
     names
 }
 
+/// Of how many of a workload's pods it is asked how long they have been ready: all, unless their number follows the load.
+/// Those that it brought lately prove nothing, and are not waited for.
+fn soaking(workload: &Workload, spec: &PhlareClusterSpec) -> i32 {
+    match &spec.autoscaling.querier {
+        Some(scaling) if scaling.enabled && workload.part == Part::Querier => scaling.min_replicas,
+        _ => i32::MAX,
+    }
+}
+
 /// The workloads as they are and as they should be.
-pub(super) fn views(desired: &Desired, live: &Live, rollout: &Rollout) -> Vec<View> {
+pub(super) fn views(
+    desired: &Desired,
+    live: &Live,
+    heard: &Heard,
+    spec: &PhlareClusterSpec,
+) -> Vec<View> {
+    let rollout = &spec.rollout;
     let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     let canaries = rollout.canary.ingesters;
     let mut all = desired.workloads.iter();
@@ -415,7 +456,11 @@ pub(super) fn views(desired: &Desired, live: &Live, rollout: &Rollout) -> Vec<Vi
         let has_canaries = with_canaries == Some(&workload.object.name);
         let there = live.twin(&workload.object).map(live::state);
         let there = there.map(|state| rollout::Live {
-            since: live.since(workload.part, workload.zone.as_deref()),
+            since: live.since(
+                workload.part,
+                workload.zone.as_deref(),
+                soaking(workload, spec),
+            ),
             stable: live.stable(&workload.object.name, state.replicas - canaries),
             ..state
         });
@@ -430,6 +475,7 @@ pub(super) fn views(desired: &Desired, live: &Live, rollout: &Rollout) -> Vec<Vi
                 false => seconds(rollout.soak_seconds),
             },
             canary_soak,
+            held: health::of_workload(workload, live, heard, rollout),
             live: there,
         }
     };

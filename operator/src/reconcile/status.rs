@@ -6,7 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch};
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
-use phlare_operator_api::condition::{ACCEPTED, AUTOSCALING_ACTIVE, READY, RECONCILING, STALLED};
+use phlare_operator_api::condition::{
+    ACCEPTED, AUTOSCALING_ACTIVE, READY, RECONCILING, STALLED, STORAGE_REACHABLE,
+};
 use phlare_operator_api::{
     ComponentStatus, Endpoints, Mode, PhlareCluster, PhlareClusterStatus, Release, RolloutState,
     RolloutStatus,
@@ -18,7 +20,10 @@ use super::pass::views;
 use crate::apply::{Error, Scope};
 use crate::conditions::{Facts, conditions};
 use crate::context::Context;
-use crate::decide::rollout::{self, Reason, View};
+use crate::decide::{
+    self,
+    rollout::{self, Reason, View},
+};
 use crate::desired::{Desired, Meta, PORT, Workload};
 use crate::live::{self, Live, state};
 use crate::part::Part;
@@ -122,7 +127,10 @@ fn status(
     };
     if let Some(chosen) = chosen {
         let desired = &chosen.desired;
-        let views = views(desired, live, &cluster.spec.rollout);
+        let views = views(desired, live, &chosen.heard, &cluster.spec);
+        // Where nobody shows it now, what was seen last stays.
+        let ring = decide::health::ring(&chosen.heard.rings);
+        status.ring = ring.or_else(|| before.ring.clone());
         let done = rollout::is_done(&views);
         facts.up_to_date = done;
         facts.unready = unready(desired, live);
@@ -266,7 +274,15 @@ async fn tell(
         })
     };
     let reference: ObjectReference = cluster.object_ref(&());
-    for kind in [ACCEPTED, READY, RECONCILING, STALLED, AUTOSCALING_ACTIVE] {
+    let kinds = [
+        ACCEPTED,
+        READY,
+        RECONCILING,
+        STALLED,
+        AUTOSCALING_ACTIVE,
+        STORAGE_REACHABLE,
+    ];
+    for kind in kinds {
         let Some((status, reason, message)) = find(after, kind) else {
             continue;
         };
@@ -279,6 +295,7 @@ async fn tell(
         let is_good = match kind {
             STALLED => false,
             ACCEPTED | AUTOSCALING_ACTIVE => status == "True",
+            STORAGE_REACHABLE => status != "False",
             _ => true,
         };
         let event = Event {

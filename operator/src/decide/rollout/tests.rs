@@ -12,6 +12,7 @@ fn view(name: &str, part: Part, live: Option<(&str, i32, i32)>) -> View {
         canaries: 0,
         soak: Duration::ZERO,
         canary_soak: Duration::ZERO,
+        held: None,
         live: live.map(|(release, ready, updated)| Live {
             release: release.to_owned(),
             observed: true,

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use phlare_operator_api::PhlareCluster;
 use phlare_operator_api::condition::{
-    ACCEPTED, MONITORING_ACTIVE, READY, RECONCILING, STALLED, UP_TO_DATE,
+    ACCEPTED, MONITORING_ACTIVE, READY, RECONCILING, STALLED, STORAGE_REACHABLE, UP_TO_DATE,
 };
 
 use super::condition;
@@ -56,6 +56,8 @@ pub(super) fn steps(cluster: &PhlareCluster, unready: &[Unready]) -> Vec<String>
     steps.extend(refused.map(|found| found.message.clone()));
     let stalled = is(STALLED, "True");
     steps.extend(stalled.map(|found| found.message.clone()));
+    let storage = is(STORAGE_REACHABLE, "False");
+    steps.extend(storage.map(|found| format!("the object store: {}", found.message)));
     if cluster.spec.paused {
         let pending = match is(UP_TO_DATE, "True") {
             Some(_) => "nothing waits for it",
