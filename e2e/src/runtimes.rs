@@ -27,6 +27,24 @@ pub async fn go(source: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(program))
 }
 
+/// Builds the Rust program in a directory, which is a package of its own; it needs nothing that the tests themselves do not.
+/// `name` is below `target/`.
+///
+/// # Errors
+/// If it does not build.
+pub async fn rust(source: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let target = installed(name)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--quiet", "--locked", "--target-dir"])
+        .arg(&target)
+        .current_dir(source);
+    run(build).await?;
+    let program = Path::new(name).file_name().unwrap_or_default();
+    Ok(target.join("debug").join(program))
+}
+
 /// The directory of programs of a Python environment with what `requirements.txt` in a directory asks for; `None`, said
 /// on standard error, without Python. `name` is below `target/`.
 ///

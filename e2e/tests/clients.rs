@@ -69,7 +69,7 @@ async fn the_go_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
     let Some(program) = runtimes::go(&source("go-sdk"), "clients/go-sdk").await? else {
         return Ok(());
     };
-    profiled("go-sdk", "busyFunction", |url| {
+    profiled("go-sdk", &[("", "busyFunction")], |url| {
         let mut command = Command::new(&program);
         command.arg(url);
         command
@@ -83,7 +83,7 @@ async fn the_python_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
         return Ok(());
     };
     let python = bin.join("python");
-    profiled("python-sdk", "busy_function", |url| {
+    profiled("python-sdk", &[("", "busy_function")], |url| {
         let mut command = Command::new(&python);
         command.arg(source("python").join("busy.py")).arg(url);
         command
@@ -96,12 +96,40 @@ async fn the_node_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
     let Some(directory) = runtimes::node(&source("node"), "clients/node").await? else {
         return Ok(());
     };
-    profiled("node-sdk", "busyFunction", |url| {
+    profiled("node-sdk", &[("", "busyFunction")], |url| {
         let mut command = Command::new("node");
         command.arg(directory.join("busy.js")).arg(url);
         command
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rust_sdk_shows_where_a_program_is_busy() -> anyhow::Result<()> {
+    let program = runtimes::rust(&source("rust"), "clients/rust-sdk").await?;
+    profiled("rust-sdk", &[("", "busy_function")], |url| {
+        let mut command = Command::new(&program);
+        command.arg(url);
+        command
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_library_of_opentelemetry_shows_where_a_program_is_busy() -> anyhow::Result<()> {
+    let Some(program) = runtimes::go(&source("otel"), "clients/otel").await? else {
+        return Ok(());
+    };
+    for protocol in ["grpc", "protobuf", "json"] {
+        let service = format!("otel-{protocol}");
+        profiled(&service, &[("process_cpu", "busyFunction")], |url| {
+            let mut command = Command::new(&program);
+            command.arg(protocol).arg(url);
+            command
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// Where a client's program lies in the repository.
@@ -111,10 +139,11 @@ fn source(client: &str) -> PathBuf {
         .collect()
 }
 
-/// Runs a program that profiles itself until its busy function is in the flame graph.
+/// Runs a program that profiles itself until its busy functions are in flame graphs, each in one of a profile type that begins
+/// so.
 async fn profiled(
     service: &str,
-    function: &str,
+    functions: &[(&str, &str)],
     command: impl Fn(&OsStr) -> Command,
 ) -> anyhow::Result<()> {
     let mut server = Server::start().await?;
@@ -133,7 +162,7 @@ async fn profiled(
     );
     let deadline = Instant::now() + PATIENCE;
     let mut ended = None;
-    while !seen(&client, service, function).await? {
+    while let Some(function) = missing(&client, service, functions).await? {
         let talk = || std::fs::read_to_string(&talk).unwrap_or_default();
         if let Some(status) = ended {
             bail!(
@@ -156,25 +185,28 @@ async fn profiled(
     server.stop_quiet(&[]).await
 }
 
-/// Whether a flame graph of some profile type of the service shows the function with its own weight in it.
-async fn seen(client: &Client, service: &str, function: &str) -> anyhow::Result<bool> {
+/// The first function that no flame graph of a profile type of the service shows with a weight of its own.
+async fn missing<'a>(
+    client: &Client,
+    service: &str,
+    functions: &[(&str, &'a str)],
+) -> anyhow::Result<Option<&'a str>> {
     let (start, end) = client::last_hour();
     let request = ProfileTypesRequest { start, end };
     let types: ProfileTypesResponse = client
         .call("querier.v1.QuerierService/ProfileTypes", &request)
         .await?;
+    let selector = format!("{{service_name={service:?},region=\"eu\"}}");
+    let mut missing = functions.to_vec();
     for profile_type in types.profile_types {
-        let selector = format!("{{service_name={service:?},region=\"eu\"}}");
         let graph = client.flame(&profile_type.id, &selector).await?;
         let stacks = flame::stacks(&graph)?;
-        if stacks
-            .iter()
-            .any(|(stack, value)| stack.contains(function) && *value > 0)
-        {
-            return Ok(true);
-        }
+        missing.retain(|(beginning, function)| {
+            let shown = |(stack, value): (&String, &i64)| stack.contains(function) && *value > 0;
+            !profile_type.id.starts_with(beginning) || !stacks.iter().any(shown)
+        });
     }
-    Ok(false)
+    Ok(missing.first().map(|(_, function)| *function))
 }
 
 /// A program that ends with the test.

@@ -3,8 +3,8 @@
 use phlare_model::{Classify, ErrorKind, TreeError};
 
 /// What files may be.
-const ACCEPTED: &str = "pprof, flame graphs as JSON (`flamebearer`, version 1), speedscope, collapsed stacks \
-     (lines `frame;frame count`), the text of `perf script`, each as it is or gzip";
+const ACCEPTED: &str = "pprof, flame graphs as JSON (`flamebearer`, version 1), speedscope, OTLP, trees, \
+     tries, collapsed stacks (lines `frame;frame count`), the text of `perf script`, each as it is or gzip";
 
 /// A refusal, or trouble with the bucket.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +51,9 @@ pub enum Error {
         /// What is wrong with it.
         source: phlare_pprof::Error,
     },
-    /// Text that is not what it seems to be.
-    #[error("the file was taken for {taken}, and cannot be read as such; accepted: {ACCEPTED}")]
-    Format {
-        /// What it was taken for.
-        taken: &'static str,
-        /// What is wrong with it.
-        source: phlare_formats::Error,
-    },
+    /// A file that is not what it seems to be, or is of a format that is not read here.
+    #[error("the file cannot be used; accepted: {ACCEPTED}")]
+    Format(#[source] phlare_formats::file::Unreadable),
     /// JSON that is neither a flame graph nor speedscope.
     #[error(
         "the file was taken for a flame graph as JSON, and cannot be read as such; accepted: {ACCEPTED}"
@@ -79,12 +74,6 @@ pub enum Error {
     /// Levels that are no flame graph.
     #[error("the file is no flame graph")]
     FlameGraph(#[source] TreeError),
-    /// Something that is known and not read.
-    #[error("the file is {what}, which this server does not read here; accepted: {ACCEPTED}")]
-    Unread {
-        /// What it is.
-        what: &'static str,
-    },
     /// A profile in which nothing is measured.
     #[error(
         "the file has nothing to show: no sample type, or no stack with a value; accepted: {ACCEPTED}"
@@ -145,12 +134,11 @@ impl Classify for Error {
             | Self::TooLarge { .. }
             | Self::Base64(_)
             | Self::Pprof { .. }
-            | Self::Format { .. }
+            | Self::Format(_)
             | Self::Json(_)
             | Self::Version { .. }
             | Self::NotSingle { .. }
             | Self::FlameGraph(_)
-            | Self::Unread { .. }
             | Self::Nothing
             | Self::TooManyFrames { .. }
             | Self::UnknownType { .. }

@@ -5,14 +5,19 @@
 //!
 //! Each parser fills a [`Stacks`]; [`Kind`] says what the values mean; [`Stacks::to_pprof`] makes
 //! the profile. Rules: api.md 4.4. [`otlp`] has no part in that: its profiles are nearly pprof already.
+//!
+//! Of a file of which nobody says what it is, [`recognise()`] tells the format, and [`file::read`] makes pprof.
 
+pub mod calls;
 pub mod error;
+pub mod file;
 pub mod groups;
 pub mod kind;
 pub mod lines;
 pub mod otlp;
 pub mod perf;
 pub mod rate;
+pub mod recognise;
 pub mod speedscope;
 pub mod stacks;
 pub mod tree;
@@ -22,4 +27,5 @@ mod varint;
 pub use error::{Error, preview};
 pub use kind::Kind;
 pub use rate::SampleRate;
+pub use recognise::{Format, recognise};
 pub use stacks::{Limits, Stacks, Timing};

@@ -12,6 +12,7 @@ mod build;
 mod error;
 mod json;
 mod labels;
+mod place;
 mod repair;
 mod schema;
 mod tables;
@@ -112,7 +113,10 @@ impl Export {
     /// # Errors
     /// [`Error::Malformed`].
     pub fn from_protobuf(body: &[u8]) -> Result<Self, Error> {
-        let malformed = |error: prost::DecodeError| Error::malformed(Encoding::Protobuf, error);
+        let malformed = |error: prost::DecodeError| match place::first_fault(body) {
+            Some(at) => Error::malformed(Encoding::Protobuf, format_args!("byte {at}: {error}")),
+            None => Error::malformed(Encoding::Protobuf, error),
+        };
         let error = match ExportProfilesServiceRequest::decode(body) {
             Ok(request) => {
                 return Ok(Self {

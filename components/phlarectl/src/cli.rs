@@ -1,6 +1,7 @@
 //! The command line.
 
 mod blocks;
+mod convert;
 mod kubernetes;
 mod output;
 mod upload;
@@ -16,6 +17,7 @@ use crate::render::time;
 pub(crate) use blocks::{
     BlocksCommand, BlocksQueryCommand, CompactArgs, InspectArgs, PlaceArgs, RewriteArgs, VerifyArgs,
 };
+pub(crate) use convert::{ConvertArgs, FileFormat, Target};
 pub(crate) use kubernetes::{
     AccessArgs, DiagnoseArgs, KubernetesArgs, KubernetesCommand, Plugin, RingArgs, RolloutAction,
     RolloutArgs, StatusArgs,
@@ -135,6 +137,8 @@ pub(crate) struct TlsArgs {
 pub(crate) enum Command {
     /// Send profiles: files, directories, globs
     Upload(UploadArgs),
+    /// Turn a file of profiles, of whatever format, into pprof or collapsed stacks; without a server
+    Convert(ConvertArgs),
     /// Ask for profiles
     #[command(subcommand)]
     Query(QueryCommand),

@@ -2,9 +2,11 @@
 
 mod blocks;
 mod cardinality;
+mod convert;
 mod files;
 pub(crate) mod kubernetes;
 mod labels;
+mod opened;
 mod profile;
 mod ready;
 mod series;
@@ -25,6 +27,7 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<()> {
     let now_ms = SystemClock.now_ms();
     match &cli.command {
         Command::Upload(args) => upload::run(&client()?, args, now_ms).await,
+        Command::Convert(args) => convert::run(args, now_ms),
         Command::Query(query) => match query {
             QueryCommand::Profile(args) => profile::run(&server()?, args, now_ms).await,
             QueryCommand::GoPgo(args) => profile::go_pgo(&server()?, args, now_ms).await,

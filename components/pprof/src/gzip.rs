@@ -7,6 +7,7 @@
 
 mod member;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read, Write};
 
@@ -32,6 +33,18 @@ pub fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
         .write_all(bytes)
         .and_then(|()| encoder.finish())
         .unwrap_or_default()
+}
+
+/// The bytes without their gzip, if they have any.
+///
+/// Errors: as [`Inflater::gunzip`].
+pub fn plain(bytes: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, Error> {
+    if !is_gzip(bytes) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut inflated = Vec::new();
+    Inflater::new().gunzip(bytes, limit, &mut inflated)?;
+    Ok(Cow::Owned(inflated))
 }
 
 /// Inflates gzip streams; keeps its tables from one to the next.

@@ -84,6 +84,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "block",
             "bucket",
             "credentials",
+            "formats",
             "model",
             "operator-api",
             "phlaredb",

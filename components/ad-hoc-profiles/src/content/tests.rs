@@ -1,5 +1,5 @@
 use phlare_model::tree::Order;
-use phlare_pprof::gzip::gzip;
+use phlare_pprof::gzip::{Inflater, gzip, is_gzip};
 use phlare_proto::google::v1::{Function, Line, Location, Profile, Sample, ValueType};
 use prost::Message;
 
@@ -225,10 +225,7 @@ fn real_profiles_are_drawn_with_their_totals() {
 #[test]
 fn what_cannot_be_drawn_is_refused_with_what_could() {
     refused(b"", "nothing to show");
-    refused(
-        b"hello",
-        "collapsed stacks, and cannot be read as such; accepted: pprof",
-    );
+    refused(b"hello", "cannot be used; accepted: pprof");
     refused(b"{\"a\":1}", "flame graph as JSON");
     refused(b"\x1f\x8b\x08", "gzip");
     refused(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "taken for pprof");

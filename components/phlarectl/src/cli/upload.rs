@@ -2,21 +2,27 @@
 
 use clap::Args;
 
-use super::{Output, at_least_one};
+use super::{FileFormat, Output, at_least_one};
 
 /// Arguments of `upload`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UploadArgs {
-    /// pprof files, plain or gzipped; also collapsed stacks (.collapsed, .folded, .txt), speedscope
-    /// (.speedscope.json) and JFR (.jfr). A directory stands for all files in it
+    /// Files, plain or gzipped, recognised by their content: pprof, JFR, OTLP, speedscope, trees, tries, collapsed
+    /// stacks, lines of stacks, the text of `perf script`. A directory stands for all files in it
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// One more label, `name=value` (repeatable)
     #[arg(long, value_name = "LABEL", value_parser = label)]
     pub(crate) extra_labels: Vec<(String, String)>,
-    /// Label `service_name`
-    #[arg(long, value_name = "NAME", default_value = "phlarectl-upload")]
-    pub(crate) service_name: String,
+    /// What the files are, where their content does not tell
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<FileFormat>,
+    /// Samples per second of files that do not say it; the server takes 100 without it
+    #[arg(long, value_name = "HZ")]
+    pub(crate) sample_rate: Option<u32>,
+    /// Label `service_name` [default: as OTLP files have it, else phlarectl-upload]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service_name: Option<String>,
     /// Label `__name__`, e.g. `process_cpu`, `memory`; guessed from the sample types if left out. For other
     /// formats than pprof the suffix of the application name, e.g. `cpu`, `wall`, `inuse_space`
     #[arg(long, value_name = "NAME")]

@@ -1,8 +1,9 @@
-//! Finding the files to upload.
+//! Finding the files to upload, and writing others.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::cli::UsageError;
 
@@ -69,6 +70,32 @@ fn add_directory(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// Refuses to overwrite, before what is to be written is made.
+pub(crate) fn check_free(path: &Path, force: bool) -> anyhow::Result<()> {
+    let taken = path
+        .try_exists()
+        .with_context(|| format!("look at {}", path.display()))?;
+    if taken && !force {
+        bail!("{} exists already; -f overwrites it", path.display());
+    }
+    Ok(())
+}
+
+/// Writes a file.
+pub(crate) fn write(path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true);
+    } else {
+        options.create_new(true);
+    }
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes));
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 #[cfg(test)]

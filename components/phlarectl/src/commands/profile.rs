@@ -1,6 +1,5 @@
 //! `query profile` and `query go-pgo`.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -17,6 +16,7 @@ use prost::Message;
 
 use crate::cli::{GoPgoArgs, ProfileArgs, ProfileOutput, SelectArgs, UsageError};
 use crate::client::Client;
+use crate::commands::files;
 use crate::render::{Shown, collapsed, dot, table, tree};
 use crate::source::{Source, read_profile_type, read_selector};
 use crate::ui;
@@ -49,7 +49,7 @@ pub(crate) async fn run(source: &Source, args: &ProfileArgs, now_ms: i64) -> any
     };
     match &args.output {
         ProfileOutput::Pprof(path) => {
-            check_free(path, args.force)?;
+            files::check_free(path, args.force)?;
             save(&question.pprof(source).await?, path, args.force)?;
         }
         ProfileOutput::Raw => ui::json(&question.pprof(source).await?)?,
@@ -89,7 +89,7 @@ pub(crate) async fn go_pgo(source: &Source, args: &GoPgoArgs, now_ms: i64) -> an
         )
         .into());
     };
-    check_free(path, args.force)?;
+    files::check_free(path, args.force)?;
     let pgo = GoPgo {
         keep_locations: args.keep_locations,
         aggregate_callees: args.aggregate_callees,
@@ -209,34 +209,13 @@ fn span(id: &str) -> Result<u64, UsageError> {
     })
 }
 
-/// Refuses to overwrite, before the query is made.
-fn check_free(path: &Path, force: bool) -> anyhow::Result<()> {
-    let taken = path
-        .try_exists()
-        .with_context(|| format!("look at {}", path.display()))?;
-    if taken && !force {
-        bail!("{} exists already; -f overwrites it", path.display());
-    }
-    Ok(())
-}
-
 /// Writes a gzipped pprof file.
 fn save(profile: &Profile, path: &Path, force: bool) -> anyhow::Result<()> {
     if profile.sample.is_empty() {
         bail!("no profile matches; {} is not written", path.display());
     }
     let bytes = gzip::gzip(&profile.encode_to_vec(), 6);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true);
-    if force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(&bytes));
-    written.with_context(|| format!("write {}", path.display()))?;
+    files::write(path, &bytes, force)?;
     ui::note(&format!(
         "{}: {} stacks, {} bytes",
         path.display(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use self::parcel::Parcel;
-use crate::cli::{Output, UploadArgs, UsageError};
+use crate::cli::{FileFormat, Output, UploadArgs, UsageError};
 use crate::client::Client;
 use crate::commands::files;
 use crate::render::time;
@@ -28,9 +28,15 @@ pub(crate) struct Address {
     labels: BTreeMap<String, String>,
     /// Label `__name__`, if it is not to be guessed.
     name: Option<String>,
+    /// Whether the service's name was chosen; else one that a file has is better.
+    service_given: bool,
     /// The time to set, if any.
     time_ms: Option<i64>,
     now_ms: i64,
+    /// What the files are, if they are not to be recognised.
+    format: Option<FileFormat>,
+    /// Samples per second of what does not say it.
+    sample_rate: Option<u32>,
 }
 
 /// What became of a file.
@@ -125,7 +131,7 @@ async fn try_send(
     sent: &mut Sent,
 ) -> anyhow::Result<()> {
     let bytes = tokio::fs::read(file).await.context("read the file")?;
-    let parcel = Parcel::pack(file, bytes, address)?;
+    let parcel = Parcel::pack(&bytes, address)?;
     sent.labels.clone_from(&parcel.labels);
     sent.samples = parcel.samples;
     sent.time = Some(time(parcel.time_ms));
@@ -150,9 +156,11 @@ impl Address {
             .clone()
             .or_else(|| labels.get("__name__").cloned());
         labels.remove("__name__");
+        let service_given = args.service_name.is_some() || labels.contains_key("service_name");
+        let service = args.service_name.as_deref();
         labels
             .entry("service_name".to_owned())
-            .or_insert_with(|| args.service_name.clone());
+            .or_insert_with(|| service.unwrap_or("phlarectl-upload").to_owned());
         let time_ms = match &args.timestamp {
             Some(text) => Some(
                 parse_time(text, now_ms)
@@ -163,8 +171,11 @@ impl Address {
         Ok(Self {
             labels,
             name,
+            service_given,
             time_ms,
             now_ms,
+            format: args.format,
+            sample_rate: args.sample_rate,
         })
     }
 }

@@ -1,10 +1,11 @@
 //! A file made ready for its way to the server.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
+use phlare_formats::file::{Assumed, Profile as Found};
+use phlare_formats::{Format, SampleRate};
 use phlare_pprof::gzip;
 use phlare_proto::google::v1::Profile;
 use phlare_proto::push::v1::{PushRequest, PushResponse, RawProfileSeries, RawSample};
@@ -13,81 +14,122 @@ use prost::Message;
 
 use super::Address;
 use crate::client::{Client, ClientError};
+use crate::commands::opened::Opened;
 
-/// Most bytes of a profile after decompression.
-const LIMIT: usize = 1 << 30;
+/// The label that names a service.
+const SERVICE: &str = "service_name";
 /// How hard profiles are compressed that are not.
 const LEVEL: u32 = 6;
 
 /// One request, made of one file.
 #[derive(Debug)]
 pub(super) struct Parcel {
+    /// Labels of its series, or of the first of several.
     pub(super) labels: BTreeMap<String, String>,
     pub(super) time_ms: i64,
-    /// Known of pprof only.
+    /// Not known of what the server converts.
     pub(super) samples: Option<usize>,
+    content: Content,
+}
+
+/// Where it goes.
+#[derive(Debug)]
+enum Content {
+    /// The push API: series with a gzipped pprof each.
+    Series(Vec<(BTreeMap<String, String>, Bytes)>),
+    /// `/ingest` with this format; the suffix follows the application's name.
+    Other {
+        format: &'static str,
+        suffix: String,
+        rate: Option<u32>,
+        body: Bytes,
+    },
+}
+
+/// A pprof that is ready to be sent.
+struct Packed {
+    labels: BTreeMap<String, String>,
+    time_ms: i64,
+    samples: usize,
     body: Bytes,
-    /// Where it goes: `None` is the push API, else `/ingest` with this format.
-    format: Option<&'static str>,
-    /// For `/ingest`: what follows the application's name.
-    suffix: String,
 }
 
 impl Parcel {
-    /// Reads a file by its name's ending; anything else is pprof.
-    pub(super) fn pack(file: &Path, bytes: Vec<u8>, address: &Address) -> anyhow::Result<Self> {
-        match format(file) {
-            Some(format) => Self::other(format, bytes, address),
-            None => Self::pprof(&bytes, address),
-        }
-    }
-
-    fn pprof(bytes: &[u8], address: &Address) -> anyhow::Result<Self> {
-        let plain = if gzip::is_gzip(bytes) {
-            gunzip(bytes)?
-        } else {
-            bytes.to_vec()
-        };
-        let mut profile = Profile::decode(plain.as_slice()).context("not a pprof file")?;
-        let types = sample_types(&profile);
-        if types.is_empty() {
-            bail!("not a pprof file: it has no sample types");
-        }
-        let mut labels = address.labels.clone();
-        let name = address
-            .name
-            .clone()
-            .unwrap_or_else(|| metric_name(&types).to_owned());
-        labels.insert("__name__".to_owned(), name);
-        // A file is shown as it is: of the first profile of a series that is differenced, nothing is left.
-        labels
-            .entry("__delta__".to_owned())
-            .or_insert_with(|| "false".to_owned());
-
-        let own_ms = profile.time_nanos.div_euclid(1_000_000);
-        // A profile without a time is as of now.
-        let set_ms = address
-            .time_ms
-            .or((profile.time_nanos == 0).then_some(address.now_ms));
-        let body = match set_ms {
-            Some(ms) => {
-                profile.time_nanos = ms.saturating_mul(1_000_000);
-                gzip::gzip(&profile.encode_to_vec(), LEVEL)
+    /// Recognises a file by its content, unless it is said what it is.
+    pub(super) fn pack(bytes: &[u8], address: &Address) -> anyhow::Result<Self> {
+        let file = Opened::new(bytes, address.format)?;
+        match file.format {
+            Format::Pprof => {
+                let name = address.name.as_deref();
+                let packed = Packed::new(&file.plain, name, address.labels.clone(), address)?;
+                Ok(Self::of_series(vec![packed], bytes))
             }
-            None if gzip::is_gzip(bytes) => bytes.to_vec(),
-            None => gzip::gzip(bytes, LEVEL),
-        };
-        Ok(Self {
-            labels,
-            time_ms: set_ms.unwrap_or(own_ms),
-            samples: Some(profile.sample.len()),
-            body: body.into(),
-            format: None,
-            suffix: String::new(),
-        })
+            // What the server cannot take as it is.
+            Format::Otlp(_) | Format::PerfScript => Self::converted(&file, address),
+            Format::Jfr => Self::other("jfr", bytes.to_vec(), address),
+            Format::Speedscope => Self::other("speedscope", file.plain.into_owned(), address),
+            Format::Trie => Self::other("trie", file.plain.into_owned(), address),
+            Format::Tree => Self::other("tree", file.plain.into_owned(), address),
+            Format::Groups => Self::other("folded", file.plain.into_owned(), address),
+            Format::Lines => Self::other("lines", file.plain.into_owned(), address),
+        }
     }
 
-    fn other(format: &'static str, bytes: Vec<u8>, address: &Address) -> anyhow::Result<Self> {
+    /// `file` is sent as it is where that is gzip and nothing was changed.
+    fn of_series(packed: Vec<Packed>, file: &[u8]) -> Self {
+        let first = packed.first();
+        let labels = first.map(|first| first.labels.clone()).unwrap_or_default();
+        let time_ms = first.map_or(0, |first| first.time_ms);
+        let samples = packed.iter().map(|packed| packed.samples).sum();
+        let series = packed.into_iter().map(|packed| {
+            let body = match packed.body.is_empty() {
+                true if gzip::is_gzip(file) => file.to_vec().into(),
+                true => gzip::gzip(file, LEVEL).into(),
+                false => packed.body,
+            };
+            (packed.labels, body)
+        });
+        Self {
+            labels,
+            time_ms,
+            samples: Some(samples),
+            content: Content::Series(series.collect()),
+        }
+    }
+
+    fn converted(file: &Opened<'_>, address: &Address) -> anyhow::Result<Self> {
+        /// As the server assumes it of stacks.
+        const HERTZ: u32 = 100;
+        let assumed = Assumed {
+            suffix: address.name.as_deref().unwrap_or("cpu"),
+            rate: SampleRate::hertz(address.sample_rate.unwrap_or(HERTZ).into()),
+            now_ns: address.now_ms.saturating_mul(1_000_000),
+        };
+        let contents = file.profiles(&assumed)?;
+        ensure!(
+            !contents.profiles.is_empty(),
+            "{} in which nothing is measured",
+            file.format
+        );
+        let pack = |found: &Found| {
+            let mut labels: BTreeMap<String, String> = found.labels.iter().cloned().collect();
+            let own = address.labels.iter();
+            let own = own.filter(|(name, _)| {
+                *name != SERVICE || address.service_given || !labels.contains_key(*name)
+            });
+            let own: Vec<_> = own.map(|(n, v)| (n.clone(), v.clone())).collect();
+            labels.extend(own);
+            let mut packed = Packed::new(&found.pprof, Some(&found.name), labels, address)?;
+            if packed.body.is_empty() {
+                packed.body = gzip::gzip(&found.pprof, LEVEL).into();
+            }
+            anyhow::Ok(packed)
+        };
+        let packed: anyhow::Result<Vec<Packed>> = contents.profiles.iter().map(pack).collect();
+        Ok(Self::of_series(packed?, &[]))
+    }
+
+    fn other(format: &'static str, body: Vec<u8>, address: &Address) -> anyhow::Result<Self> {
         for (name, value) in &address.labels {
             if value.contains(['}', ',']) {
                 bail!(
@@ -95,12 +137,6 @@ impl Parcel {
                 );
             }
         }
-        // The server reads gzip only inside pprof and JFR.
-        let body = if format != "jfr" && gzip::is_gzip(&bytes) {
-            gunzip(&bytes)?
-        } else {
-            bytes
-        };
         let suffix = match (&address.name, format) {
             (Some(name), _) => format!(".{name}"),
             (None, "jfr") => String::new(),
@@ -110,97 +146,121 @@ impl Parcel {
             labels: address.labels.clone(),
             time_ms: address.time_ms.unwrap_or(address.now_ms),
             samples: None,
-            body: body.into(),
-            format: Some(format),
-            suffix,
+            content: Content::Other {
+                format,
+                suffix,
+                rate: address.sample_rate,
+                body: body.into(),
+            },
         })
     }
 
     /// Sends it.
     pub(super) async fn send(&self, client: &Client) -> Result<(), ClientError> {
-        let Some(format) = self.format else {
-            let request = self.push_request();
-            return client
-                .call("push.v1.PusherService/Push", &request)
-                .await
-                .map(|_: PushResponse| ());
+        let (format, suffix, rate, body) = match &self.content {
+            Content::Series(series) => {
+                return client
+                    .call("push.v1.PusherService/Push", &push_request(series))
+                    .await
+                    .map(|_: PushResponse| ());
+            }
+            Content::Other {
+                format,
+                suffix,
+                rate,
+                body,
+            } => (format, suffix, rate, body),
         };
         let mut url = client.url("ingest");
         let seconds = self.time_ms.div_euclid(1000).to_string();
         url.query_pairs_mut()
-            .append_pair("name", &self.application_name())
+            .append_pair("name", &application_name(&self.labels, suffix))
             .append_pair("format", format)
             .append_pair("spyName", "phlarectl")
             .append_pair("from", &seconds)
             .append_pair("until", &seconds);
+        if let Some(hertz) = rate {
+            url.query_pairs_mut()
+                .append_pair("sampleRate", &hertz.to_string());
+        }
         client
-            .post(url, "application/octet-stream", self.body.clone())
+            .post(url, "application/octet-stream", body.clone())
             .await
             .map(|_| ())
     }
+}
 
-    fn push_request(&self) -> PushRequest {
-        let labels = self
-            .labels
-            .iter()
-            .map(|(name, value)| LabelPair {
-                name: name.clone(),
-                value: value.clone(),
-            })
-            .collect();
+impl Packed {
+    /// A pprof with its labels; without a body if it can stay as it is.
+    fn new(
+        plain: &[u8],
+        name: Option<&str>,
+        mut labels: BTreeMap<String, String>,
+        address: &Address,
+    ) -> anyhow::Result<Self> {
+        let mut profile = Profile::decode(plain).context("not a pprof file")?;
+        let types = sample_types(&profile);
+        if types.is_empty() {
+            bail!("not a pprof file: it has no sample types");
+        }
+        let name = name.unwrap_or_else(|| metric_name(&types)).to_owned();
+        labels.insert("__name__".to_owned(), name);
+        // A file is shown as it is: of the first profile of a series that is differenced, nothing is left.
+        labels
+            .entry("__delta__".to_owned())
+            .or_insert_with(|| "false".to_owned());
+        let own_ms = profile.time_nanos.div_euclid(1_000_000);
+        // A profile without a time is as of now.
+        let set_ms = address
+            .time_ms
+            .or((profile.time_nanos == 0).then_some(address.now_ms));
+        let samples = profile.sample.len();
+        let body = match set_ms {
+            Some(ms) => {
+                profile.time_nanos = ms.saturating_mul(1_000_000);
+                gzip::gzip(&profile.encode_to_vec(), LEVEL).into()
+            }
+            None => Bytes::new(),
+        };
+        Ok(Self {
+            labels,
+            time_ms: set_ms.unwrap_or(own_ms),
+            samples,
+            body,
+        })
+    }
+}
+
+fn push_request(series: &[(BTreeMap<String, String>, Bytes)]) -> PushRequest {
+    let series = series.iter().map(|(labels, body)| {
+        let labels = labels.iter().map(|(name, value)| LabelPair {
+            name: name.clone(),
+            value: value.clone(),
+        });
         let sample = RawSample {
-            raw_profile: self.body.clone(),
+            raw_profile: body.clone(),
             ..RawSample::default()
         };
-        let series = RawProfileSeries {
-            labels,
+        RawProfileSeries {
+            labels: labels.collect(),
             samples: vec![sample],
             ..RawProfileSeries::default()
-        };
-        PushRequest {
-            series: vec![series],
         }
-    }
-
-    /// `service.suffix{name=value,…}`.
-    fn application_name(&self) -> String {
-        let service = self.labels.get("service_name").map_or("", String::as_str);
-        let tags: Vec<String> = self
-            .labels
-            .iter()
-            .filter(|(name, _)| *name != "service_name")
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        format!("{service}{}{{{}}}", self.suffix, tags.join(","))
+    });
+    PushRequest {
+        series: series.collect(),
     }
 }
 
-/// The `format` of `/ingest` that a file's name tells.
-fn format(file: &Path) -> Option<&'static str> {
-    let name = file
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if ends(&[".collapsed", ".folded", ".txt"]) {
-        Some("folded")
-    } else if ends(&[".speedscope.json", ".speedscope"]) {
-        Some("speedscope")
-    } else if ends(&[".jfr"]) {
-        Some("jfr")
-    } else {
-        None
-    }
-}
-
-fn gunzip(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    gzip::Inflater::new()
-        .gunzip(bytes, LIMIT, &mut plain)
-        .context("decompress the file")?;
-    Ok(plain)
+/// `service.suffix{name=value,…}`.
+fn application_name(labels: &BTreeMap<String, String>, suffix: &str) -> String {
+    let service = labels.get(SERVICE).map_or("", String::as_str);
+    let tags: Vec<String> = labels
+        .iter()
+        .filter(|(name, _)| *name != SERVICE)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    format!("{service}{suffix}{{{}}}", tags.join(","))
 }
 
 fn sample_types(profile: &Profile) -> Vec<&str> {
@@ -237,102 +297,4 @@ fn metric_name(types: &[&str]) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use phlare_proto::google::v1::ValueType;
-
-    use super::*;
-
-    const NOW_MS: i64 = 1_700_000_000_000;
-
-    fn address(name: Option<&str>, time_ms: Option<i64>) -> Address {
-        let labels =
-            [("service_name", "s"), ("env", "x")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-        Address {
-            labels: labels.into(),
-            name: name.map(str::to_owned),
-            time_ms,
-            now_ms: NOW_MS,
-        }
-    }
-
-    fn profile(time_nanos: i64) -> Profile {
-        Profile {
-            string_table: ["", "alloc_space", "bytes"].map(String::from).to_vec(),
-            sample_type: vec![ValueType { r#type: 1, unit: 2 }],
-            time_nanos,
-            ..Profile::default()
-        }
-    }
-
-    fn unpack(parcel: &Parcel) -> Profile {
-        Profile::decode(gunzip(&parcel.body).unwrap().as_slice()).unwrap()
-    }
-
-    #[test]
-    fn a_profile_keeps_its_time_unless_told_otherwise() {
-        let plain = profile(5_000_000).encode_to_vec();
-        let file = Path::new("a.pprof");
-        let parcel = Parcel::pack(file, plain.clone(), &address(None, None)).unwrap();
-        assert_eq!((parcel.time_ms, unpack(&parcel)), (5, profile(5_000_000)));
-        assert_eq!(parcel.labels["__name__"], "memory");
-        assert_eq!(parcel.labels["__delta__"], "false");
-
-        let parcel = Parcel::pack(file, plain, &address(Some("n"), Some(7))).unwrap();
-        assert_eq!((parcel.time_ms, unpack(&parcel)), (7, profile(7_000_000)));
-        assert_eq!(parcel.labels["__name__"], "n");
-    }
-
-    #[test]
-    fn a_profile_without_a_time_is_as_of_now() {
-        let parcel = Parcel::pack(
-            Path::new("a"),
-            profile(0).encode_to_vec(),
-            &address(None, None),
-        )
-        .unwrap();
-        assert_eq!(unpack(&parcel).time_nanos, NOW_MS * 1_000_000);
-    }
-
-    #[test]
-    fn a_gzipped_file_is_sent_as_it_is() {
-        let bytes = gzip::gzip(&profile(1).encode_to_vec(), 1);
-        let parcel =
-            Parcel::pack(Path::new("a.pb.gz"), bytes.clone(), &address(None, None)).unwrap();
-        assert_eq!(parcel.body, bytes);
-        let request = parcel.push_request();
-        assert_eq!(request.series[0].samples[0].raw_profile, bytes);
-        assert_eq!(request.series[0].labels.len(), 4);
-    }
-
-    #[test]
-    fn other_formats_go_by_their_ending() {
-        assert_eq!(format(Path::new("x/A.Folded.gz")), Some("folded"));
-        assert_eq!(format(Path::new("a.speedscope.json")), Some("speedscope"));
-        assert_eq!(format(Path::new("a.jfr.gz")), Some("jfr"));
-        assert_eq!(format(Path::new("a.pb.gz")), None);
-
-        let bytes = gzip::gzip(b"a;b 1", 1);
-        let parcel = Parcel::pack(Path::new("a.folded.gz"), bytes, &address(None, None)).unwrap();
-        assert_eq!(parcel.body, "a;b 1");
-        assert_eq!(parcel.application_name(), "s.cpu{env=x}");
-        let parcel =
-            Parcel::pack(Path::new("a.txt"), Vec::new(), &address(Some("wall"), None)).unwrap();
-        assert_eq!(parcel.application_name(), "s.wall{env=x}");
-    }
-
-    #[test]
-    fn what_cannot_be_sent_says_why() {
-        let refused = |file: &str, bytes: &[u8], address: &Address| {
-            format!(
-                "{:#}",
-                Parcel::pack(Path::new(file), bytes.to_vec(), address).unwrap_err()
-            )
-        };
-        assert!(refused("a", b"hello world", &address(None, None)).contains("not a pprof file"));
-        assert!(refused("a", b"", &address(None, None)).contains("no sample types"));
-        assert!(refused("a.gz", b"\x1f\x8b\x08junk", &address(None, None)).contains("decompress"));
-        let mut commas = address(None, None);
-        commas.labels.insert("k".into(), "a,b".into());
-        assert!(refused("a.txt", b"a 1", &commas).contains("label `k`"));
-    }
-}
+mod tests;
