@@ -20,6 +20,8 @@ mod keeping;
 mod killed;
 #[path = "kubernetes/leadership.rs"]
 mod leadership;
+#[path = "kubernetes/mode.rs"]
+mod mode;
 #[path = "kubernetes/monitoring.rs"]
 mod monitoring;
 #[path = "kubernetes/packaging.rs"]

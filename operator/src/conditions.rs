@@ -26,6 +26,8 @@ pub struct Facts {
     pub stuck: Option<(&'static str, String)>,
     /// Workloads of which pods are not ready.
     pub unready: Vec<String>,
+    /// Whether pods of another mode are still there.
+    pub switching: bool,
     /// Whether every pod runs what it should run now.
     pub up_to_date: bool,
     /// Why pods are to run an earlier release than the one that the resource asks for.

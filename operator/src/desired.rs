@@ -13,7 +13,7 @@ mod workload;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::{ApiResource, Resource};
-use phlare_operator_api::{Mode, PhlareCluster};
+use phlare_operator_api::{Mode, PhlareCluster, PhlareClusterSpec};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -172,10 +172,10 @@ pub fn config_maps(workload: &Value) -> impl Iterator<Item = &str> {
 
 /// In how many ingesters each profile is kept.
 #[must_use]
-pub fn replication_factor(cluster: &PhlareCluster) -> i32 {
-    let default = match cluster.spec.mode {
+pub fn replication_factor(spec: &PhlareClusterSpec) -> i32 {
+    let default = match spec.mode {
         Mode::Monolithic => 1,
         Mode::Microservices => 3,
     };
-    cluster.spec.replication_factor.unwrap_or(default)
+    spec.replication_factor.unwrap_or(default)
 }

@@ -5,8 +5,10 @@ use serde::Deserialize;
 
 use crate::pods::{Pods, authority};
 
-/// Where it is asked.
-const PATH: &str = "/ingester/prepare-shutdown";
+/// Where it is asked to prepare for its end.
+const PREPARE: &str = "/ingester/prepare-shutdown";
+/// Where it is asked to upload what it has so far.
+const FLUSH: &str = "/ingester/flush";
 
 /// What an ingester says of its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -28,9 +30,10 @@ pub struct Preparation {
 
 /// An ingester does not say.
 #[derive(Debug, thiserror::Error)]
-#[error("{method} http://{authority}{PATH}: {problem}")]
+#[error("{method} http://{authority}{path}: {problem}")]
 pub struct Error {
     method: Method,
+    path: &'static str,
     authority: String,
     problem: String,
 }
@@ -64,14 +67,30 @@ impl Drain {
         self.call(Method::DELETE, address).await
     }
 
+    /// Has the ingester at an address bring what it holds into the object store, and go on.
+    ///
+    /// # Errors
+    /// It does not answer, or not in time. It goes on with it; asked again, it has less to do.
+    pub async fn flush(&self, address: &str) -> Result<(), Error> {
+        let authority = authority(address);
+        let flushed = self.pods.ask(Method::POST, &authority, FLUSH).await;
+        flushed.map(|_| ()).map_err(|problem| Error {
+            method: Method::POST,
+            path: FLUSH,
+            authority,
+            problem,
+        })
+    }
+
     async fn call(&self, method: Method, address: &str) -> Result<Preparation, Error> {
         let authority = authority(address);
-        let answer = self.pods.ask(method.clone(), &authority, PATH).await;
+        let answer = self.pods.ask(method.clone(), &authority, PREPARE).await;
         let said = answer.and_then(|body| {
             serde_json::from_slice(&body).map_err(|problem| format!("its answer: {problem}"))
         });
         said.map_err(|problem| Error {
             method,
+            path: PREPARE,
             authority,
             problem,
         })

@@ -47,6 +47,15 @@ impl Part {
         }
     }
 
+    /// Whose pods the Service with the resource's name selects.
+    #[must_use]
+    pub const fn front(mode: Mode) -> Self {
+        match mode {
+            Mode::Monolithic => Self::Monolithic,
+            Mode::Microservices => Self::QueryFrontend,
+        }
+    }
+
     /// As names and labels have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -6,10 +6,12 @@
 mod autoscale;
 mod course;
 mod health;
+mod mode;
 mod monitoring;
 mod pass;
 mod refused;
 mod status;
+mod views;
 mod volumes;
 
 use std::collections::HashMap;

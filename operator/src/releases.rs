@@ -88,6 +88,13 @@ impl Contents {
         back
     }
 
+    /// Whether it has a workload that should be there, too: one of another mode has none.
+    #[must_use]
+    pub fn is_like(&self, desired: &Desired) -> bool {
+        let mut workloads = desired.workloads.iter();
+        workloads.any(|workload| self.workloads.contains_key(&workload.object.name))
+    }
+
     /// Hashes of the templates that another release changes.
     #[must_use]
     pub fn changed_by<'a>(&self, desired: &'a Desired) -> BTreeSet<&'a str> {

@@ -89,16 +89,30 @@ fn lay_over(below: &mut Value, above: &Value) {
     }
 }
 
+/// The same as one process.
+fn as_one_process(fleet: &[DynamicObject]) -> Vec<DynamicObject> {
+    let mut objects = fleet.to_vec();
+    let mut found = objects.iter_mut();
+    let cluster = found.find(|object| object.name_any() == "prod").unwrap();
+    let spec = cluster.data["spec"].as_object_mut().unwrap();
+    for field in ["mode", "zoneAwareness", "autoscaling"] {
+        spec.remove(field);
+    }
+    objects
+}
+
 /// Profiles that are pushed while something happens, and then counted.
 struct Counting<'a> {
     bench: &'a Bench,
     pushed: Pushed,
+    /// Services that take profiles; the second one answers queries, too.
+    doors: [&'static str; 2],
 }
 
 impl Counting<'_> {
     async fn during(&mut self, what: &str, happens: impl AsyncFnOnce(&Bench)) {
         let client = |service: &str| self.bench.service(service).tenant(TENANT);
-        let doors = [client("prod-distributor"), client("prod")];
+        let doors = self.doors.map(client);
         let load = Load::after(&doors, &self.pushed, Duration::from_millis(200));
         load.more(10).await;
         happens(self.bench).await;
@@ -125,13 +139,24 @@ async fn no_acknowledged_profile_is_lost_whatever_is_done_to_it() {
         return;
     };
     bench.apply(&store()).await;
-    bench.apply(&example(bench.namespace)).await;
+    let fleet = example(bench.namespace);
+    bench.apply(&as_one_process(&fleet)).await;
     bench.ready("prod").await;
-    assert_eq!(bench.pods("ingester").await.len(), 9);
     let mut counting = Counting {
         bench: &bench,
         pushed: Pushed::default(),
+        doors: ["prod", "prod"],
     };
+
+    counting
+        .during("one process that becomes a fleet", async |bench| {
+            bench.apply(&fleet).await;
+            bench.ready("prod").await;
+        })
+        .await;
+    assert_eq!(bench.pods("ingester").await.len(), 9);
+    assert_eq!(bench.pods("monolithic").await.len(), 0);
+    counting.doors = ["prod-distributor", "prod"];
 
     counting
         .during("a release", async |bench| {
@@ -209,19 +234,24 @@ async fn gone(bench: &Bench) {
     bench.clusters().delete("prod", &params).await.unwrap();
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(bench.client.clone(), bench.namespace);
     phlare_e2e::until(
-        "only volumes of ingesters and the compactor stay",
+        "only volumes of ingesters, the compactor and the process that was alone stay",
         async || {
             let mut pods = 0;
             for part in ["ingester", "querier", "store-gateway", "distributor"] {
                 pods += bench.pods(part).await.len();
             }
             let left = claims.list(&ListParams::default()).await?.items;
-            let stays = |name: &str| name.contains("-ingester-") || name.contains("-compactor-");
+            let parts = ["-ingester-", "-compactor-", "-monolithic-"];
+            let stays = |name: &str| parts.iter().any(|part| name.contains(part));
             Ok(pods == 0 && left.iter().all(|claim| stays(&claim.name_any())))
         },
     )
     .await
     .unwrap();
     let left = claims.list(&ListParams::default()).await.unwrap().items;
-    assert_eq!(left.len(), 10, "nine of ingesters, one of the compactor");
+    assert_eq!(
+        left.len(),
+        11,
+        "nine of ingesters, one of each of the others"
+    );
 }

@@ -345,7 +345,10 @@ async fn what_would_lose_data_cannot_be_changed() {
         changed.err().map(|error| error.to_string())
     };
     let refused = [
-        (json!({"mode": "Monolithic"}), "spec.mode can't be changed"),
+        (
+            json!({"mode": "Monolithic"}),
+            "spec.replicationFactor is more than spec.components.monolithic.replicas",
+        ),
         (
             json!({"storage": {"type": "GCS", "s3": null, "gcs": {"bucket": "profiles", "authentication": "WorkloadIdentity"}}}),
             "spec.storage.type can't be changed",
@@ -397,6 +400,7 @@ async fn what_would_lose_data_cannot_be_changed() {
         json!({"zoneAwareness": {"zones": ["a", "b", "c", "d"]}}),
         json!({"components": {"ingester": {"volume": {"size": "11Gi"}, "replicas": 6}}}),
         json!({"storage": {"s3": {"region": "eu-west-1"}}}),
+        json!({"mode": "Monolithic", "zoneAwareness": {"enabled": false}, "components": {"monolithic": {"replicas": 3}}}),
     ];
     for spec in taken {
         assert_eq!(change(spec.clone()).await, None, "{spec}");

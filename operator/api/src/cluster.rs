@@ -52,8 +52,8 @@ use crate::{
     )
 )]
 #[x_kube(
-    validation = Rule::new("self.mode == oldSelf.mode").message(
-        "spec.mode can't be changed: create another PhlareCluster with the same storage and delete this one when it is Ready"
+    validation = Rule::new("!oldSelf.zoneAwareness.enabled || self.zoneAwareness.enabled || self.mode == 'Monolithic'").message(
+        "spec.zoneAwareness can't be switched off: the ingesters of the zones hold profiles"
     ),
     validation = Rule::new("self.mode == 'Monolithic' || self.storage.type != 'Filesystem'").message(
         "with mode Microservices all components share one object store: set spec.storage.type to S3, GCS, Azure or Swift"
@@ -251,10 +251,7 @@ pub struct LocalReference {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!oldSelf.enabled || self.enabled").message(
-        "spec.zoneAwareness can't be switched off: the ingesters of the zones hold profiles"
-    ),
-    validation = Rule::new("!oldSelf.enabled || oldSelf.zones.all(zone, oldSelf.zones.indexOf(zone) == self.zones.indexOf(zone))").message(
+    validation = Rule::new("!oldSelf.enabled || !self.enabled || oldSelf.zones.all(zone, oldSelf.zones.indexOf(zone) == self.zones.indexOf(zone))").message(
         "spec.zoneAwareness.zones can't lose or move a zone: its ingesters hold profiles; zones may be added at the end"
     )
 )]

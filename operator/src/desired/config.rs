@@ -135,7 +135,7 @@ fn base(inputs: &Inputs<'_>, meta: &Meta<'_>) -> Result<Value, ConfigError> {
             "cluster_label": format!("{namespace}/{}", meta.name),
         },
         "ingester": {"lifecycler": {"ring": {
-            "replication_factor": replication_factor(inputs.cluster),
+            "replication_factor": replication_factor(spec),
             "zone_awareness_enabled": spec.zone_awareness.enabled,
         }}},
         "pyroscopedb": {"data_path": DATA},

@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use phlare_operator_api::{Mode, NetworkPolicyMode};
+use phlare_operator_api::NetworkPolicyMode;
 use serde_json::Value;
 
 use super::{Error, GOSSIP, Meta, OPERATOR, PORT, labels};
@@ -23,10 +23,7 @@ pub(super) fn members(meta: &Meta<'_>) -> String {
 /// The Services: one with the resource's name, for Grafana and for clients that have one address; one for profiles; one
 /// in which all members find each other; and one for the names of the pods of each component that has a StatefulSet.
 pub(super) fn services(meta: &Meta<'_>) -> Vec<Service> {
-    let front = match meta.spec.mode {
-        Mode::Monolithic => Part::Monolithic,
-        Mode::Microservices => Part::QueryFrontend,
-    };
+    let front = Part::front(meta.spec.mode);
     let http = [port("http", PORT, "TCP")];
     // Prometheus finds all pods here, too.
     let every = [port("gossip", GOSSIP, "UDP"), port("http", PORT, "TCP")];

@@ -41,7 +41,7 @@ pub(super) fn of(
     meta: &Meta<'_>,
     settings: &str,
 ) -> Result<Vec<Workload>, Error> {
-    let total = replicas(part, inputs, meta);
+    let total = replicas(part, meta);
     if part == Part::QuerierCanary && total == 0 {
         return Ok(Vec::new());
     }
@@ -67,12 +67,12 @@ pub(super) fn of(
 }
 
 /// How many pods a component has in all zones, unless the resource says so: enough that one may be away.
-fn replicas(part: Part, inputs: &Inputs<'_>, meta: &Meta<'_>) -> i32 {
+fn replicas(part: Part, meta: &Meta<'_>) -> i32 {
     let zones = meta.zones(part).map_or(1, <[_]>::len);
     let zones = i32::try_from(zones).unwrap_or(1);
     let default = match part {
         Part::Ingester => {
-            let copies = replication_factor(inputs.cluster);
+            let copies = replication_factor(meta.spec);
             (copies + zones - 1) / zones * zones
         }
         Part::StoreGateway => zones.max(2),

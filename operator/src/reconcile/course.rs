@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use phlare_operator_api::{PhlareCluster, ROLLOUT, Rejected};
 
 use super::health;
-use super::pass::views;
+use super::views::views;
 use crate::apply::Error;
 use crate::context::Context;
 use crate::decide::release::{Course, Situation, Wish, course};
@@ -165,7 +165,10 @@ async fn earlier(
 ) -> Result<Option<Contents>, Error> {
     let mut others = chosen.kept.iter();
     match others.find(|known| known.release != chosen.target) {
-        Some(known) => Ok(releases::load(&context.client, meta, known).await?),
+        // One of another mode has other workloads: there is no way back to it that loses nothing.
+        Some(known) => Ok(releases::load(&context.client, meta, known)
+            .await?
+            .filter(|contents| contents.is_like(&chosen.desired))),
         None => Ok(None),
     }
 }

@@ -1,20 +1,21 @@
 //! The steps of one pass.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
 use phlare_operator_api::condition::STORAGE_REACHABLE;
-use phlare_operator_api::{PhlareCluster, PhlareClusterSpec, StorageType};
+use phlare_operator_api::{PhlareCluster, StorageType};
 use serde_json::json;
 use tracing::warn;
 
 use super::course::{self, Chosen};
+use super::mode::{Steps, Switch};
 use super::status::{self, Said};
-use super::{Pace, autoscale, health, monitoring, refused, volumes};
+use super::views::views;
+use super::{Pace, autoscale, monitoring, refused, volumes};
 use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
@@ -22,12 +23,10 @@ use crate::credentials::{self, Credentials};
 use crate::decide::scale::{self, Scaled, Step};
 use crate::decide::{
     self,
-    rollout::{self, Verdict, View},
+    rollout::{self, Verdict},
 };
 use crate::desired::{self, Desired, Inputs, Meta, RELEASE, VERSION, Workload};
-use crate::health::Heard;
 use crate::live::{self, Live};
-use crate::part::Part;
 use crate::releases::{self, Known};
 use crate::trouble;
 
@@ -224,12 +223,19 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn write(&self, facts: &mut Facts) -> Result<(), Error> {
+        let views = views(self.desired, self.live, &self.chosen.heard, self.meta.spec);
+        let switch = Switch::of(self.meta, self.live);
+        let switch = switch.map(|switch| switch.steps(self.meta, &views));
+        let mut switch = switch.unwrap_or_default();
+        switch
+            .settle(self.context, self.meta, self.live, facts)
+            .await;
         for object in &self.desired.objects {
-            if self.writer.apply(object, self.live.twin(object)).await? {
+            let object = switch.for_now(self.meta, object);
+            if self.writer.apply(&object, self.live.twin(&object)).await? {
                 self.context.metrics.wrote(&object.resource.kind);
             }
         }
-        let views = views(self.desired, self.live, &self.chosen.heard, self.meta.spec);
         let verdicts = self.chosen.verdicts(&views, Timestamp::now());
         let mut kept = self.chosen.kept.clone();
         let mut waiting = None;
@@ -262,11 +268,16 @@ impl Pass<'_> {
         if matches!(recorded, Ok(true)) {
             self.context.metrics.wrote(releases::KIND);
         }
-        self.scale(facts, !done).await?;
+        self.scale(&switch.leaving, facts, !done).await?;
+        if let Some(progress) = &switch.progress {
+            facts.switching = true;
+            let progress = ("SwitchingMode", progress.clone());
+            facts.progress.get_or_insert(progress);
+        }
         volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
         facts.monitoring =
             monitoring::write(self.context, &self.writer, self.live, self.desired).await?;
-        self.sweep(&kept).await?;
+        self.sweep(&kept, &switch).await?;
         // What can't be remembered keeps nothing else from being done.
         recorded.map(|_| ())
     }
@@ -284,18 +295,19 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn scale(&self, facts: &mut Facts, rolling_out: bool) -> Result<(), Error> {
-        let scaled: Vec<_> = self
-            .desired
-            .workloads
-            .iter()
-            .map(|workload| self.scaled(workload))
-            .collect();
+    /// `leaving`: workloads of another mode.
+    async fn scale(
+        &self,
+        leaving: &[Workload],
+        facts: &mut Facts,
+        rolling_out: bool,
+    ) -> Result<(), Error> {
+        let all = || self.desired.workloads.iter().chain(leaving);
+        let scaled: Vec<_> = all().map(|workload| self.scaled(workload)).collect();
         let object_store = self.meta.spec.storage.r#type != StorageType::Filesystem;
         let mut drained = None;
         for (name, step) in scale::steps(&scaled, rolling_out, object_store) {
-            let mut workloads = self.desired.workloads.iter();
-            let Some(workload) = workloads.find(|workload| workload.object.name == name) else {
+            let Some(workload) = all().find(|workload| workload.object.name == name) else {
                 continue;
             };
             match step {
@@ -368,8 +380,9 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Deletes what the resource does not ask for any more. What has volumes is never among it.
-    async fn sweep(&self, kept: &[Known]) -> Result<(), Error> {
+    /// Deletes what the resource does not ask for any more. What has volumes is among it only if it is of another mode and
+    /// holds nothing.
+    async fn sweep(&self, kept: &[Known], switch: &Steps) -> Result<(), Error> {
         let wanted: BTreeSet<_> = self
             .desired
             .objects
@@ -390,8 +403,9 @@ impl Pass<'_> {
             let name = object.name_any();
             let stays = match kind.kind.as_str() {
                 // Its pods hold nothing, unlike those of StatefulSets.
-                "Deployment" => workloads.contains(name.as_str()),
-                "StatefulSet" => true,
+                "Deployment" if workloads.contains(name.as_str()) => true,
+                kind if switch.keeps(kind, &name) => true,
+                "Deployment" | "StatefulSet" => false,
                 "ConfigMap" if kept.contains(name.as_str()) || !self.chosen.can_keep() => true,
                 "ConfigMap" if mounted.contains(&name) => true,
                 kind => wanted.contains(&(kind, name.as_str())),
@@ -427,57 +441,4 @@ fn mounted(live: &Live) -> BTreeSet<String> {
         names.extend(desired::config_maps(&object.data).map(ToOwned::to_owned));
     }
     names
-}
-
-/// Of how many of a workload's pods it is asked how long they have been ready: all, unless their number follows the load.
-/// Those that it brought lately prove nothing, and are not waited for.
-fn soaking(workload: &Workload, spec: &PhlareClusterSpec) -> i32 {
-    match &spec.autoscaling.querier {
-        Some(scaling) if scaling.enabled && workload.part == Part::Querier => scaling.min_replicas,
-        _ => i32::MAX,
-    }
-}
-
-/// The workloads as they are and as they should be.
-pub(super) fn views(
-    desired: &Desired,
-    live: &Live,
-    heard: &Heard,
-    spec: &PhlareClusterSpec,
-) -> Vec<View> {
-    let rollout = &spec.rollout;
-    let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-    let canaries = rollout.canary.ingesters;
-    let mut all = desired.workloads.iter();
-    // The first zone has the canaries.
-    let with_canaries = all.find(|workload| canaries > 0 && workload.part.holds_profiles());
-    let with_canaries = with_canaries.map(|workload| workload.object.name.as_str());
-    let view = |workload: &Workload| {
-        let has_canaries = with_canaries == Some(&workload.object.name);
-        let there = live.twin(&workload.object).map(live::state);
-        let there = there.map(|state| rollout::Live {
-            since: live.since(
-                workload.part,
-                workload.zone.as_deref(),
-                soaking(workload, spec),
-            ),
-            stable: live.stable(&workload.object.name, state.replicas - canaries),
-            ..state
-        });
-        let canary_soak = seconds(rollout.canary.soak_seconds);
-        View {
-            name: workload.object.name.clone(),
-            part: workload.part,
-            release: workload.release.clone(),
-            canaries: if has_canaries { canaries } else { 0 },
-            soak: match workload.part == Part::QuerierCanary {
-                true => canary_soak,
-                false => seconds(rollout.soak_seconds),
-            },
-            canary_soak,
-            held: health::of_workload(workload, live, heard, rollout),
-            live: there,
-        }
-    };
-    desired.workloads.iter().map(view).collect()
 }

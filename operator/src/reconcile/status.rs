@@ -16,7 +16,7 @@ use phlare_operator_api::{
 use serde_json::json;
 
 use super::course::Chosen;
-use super::pass::views;
+use super::views::views;
 use crate::apply::{Error, Scope};
 use crate::conditions::{Facts, conditions};
 use crate::context::Context;
@@ -132,7 +132,7 @@ fn status(
         let ring = decide::health::ring(&chosen.heard.rings);
         status.ring = ring.or_else(|| before.ring.clone());
         let done = rollout::is_done(&views);
-        facts.up_to_date = done;
+        facts.up_to_date = done && !facts.switching;
         facts.unready = unready(desired, live);
         if done {
             status.version = Some(desired.version.clone());
