@@ -30,3 +30,5 @@ mod packaging;
 mod report;
 #[path = "kubernetes/rollout.rs"]
 mod rollout;
+#[path = "kubernetes/volumes.rs"]
+mod volumes;

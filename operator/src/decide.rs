@@ -2,6 +2,7 @@
 
 pub mod autoscale;
 pub mod health;
+pub mod lost;
 pub mod mode;
 pub mod release;
 pub mod rollout;

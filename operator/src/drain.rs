@@ -1,5 +1,7 @@
 //! Asking an ingester to bring all it holds into the object store.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -7,6 +9,8 @@ use crate::pods::{Pods, authority};
 
 /// Where it is asked to prepare for its end.
 const PREPARE: &str = "/ingester/prepare-shutdown";
+/// How long it may take to upload what it holds.
+const FLUSHED: Duration = Duration::from_secs(90);
 /// Where it is asked to upload what it has so far.
 const FLUSH: &str = "/ingester/flush";
 
@@ -73,7 +77,9 @@ impl Drain {
     /// It does not answer, or not in time. It goes on with it; asked again, it has less to do.
     pub async fn flush(&self, address: &str) -> Result<(), Error> {
         let authority = authority(address);
-        let flushed = self.pods.ask(Method::POST, &authority, FLUSH).await;
+        let pods = &self.pods;
+        let flushed = pods.ask_within(FLUSHED, Method::POST, &authority, FLUSH);
+        let flushed = flushed.await;
         flushed.map(|_| ()).map_err(|problem| Error {
             method: Method::POST,
             path: FLUSH,

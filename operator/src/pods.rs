@@ -46,11 +46,26 @@ impl Pods {
         authority: &str,
         path: &str,
     ) -> Result<Vec<u8>, String> {
+        self.ask_within(PATIENCE, method, authority, path).await
+    }
+
+    /// The same of a pod that has much to do before it answers.
+    ///
+    /// # Errors
+    /// As of [`Pods::ask`].
+    pub async fn ask_within(
+        &self,
+        patience: Duration,
+        method: Method,
+        authority: &str,
+        path: &str,
+    ) -> Result<Vec<u8>, String> {
         let request = self
             .client
             .request(method, format!("http://{authority}{path}"));
-        let response = request.send().await.map_err(|error| innermost(&error))?;
-        read(response, &[]).await
+        let response = request.timeout(patience).send().await;
+        let response = response.map_err(|error| innermost(&error, patience))?;
+        read(response, &[], patience).await
     }
 
     /// A page of the pod at an address of [`authority`], as JSON. One that says that the pod is not ready is a page, too.
@@ -64,19 +79,25 @@ impl Pods {
     ) -> Result<T, String> {
         let request = self.client.get(format!("http://{authority}{path}"));
         let request = request.header(ACCEPT, "application/json");
-        let response = request.send().await.map_err(|error| innermost(&error))?;
-        let body = read(response, &[StatusCode::SERVICE_UNAVAILABLE]).await?;
+        let response = request.send().await;
+        let response = response.map_err(|error| innermost(&error, PATIENCE))?;
+        let also = [StatusCode::SERVICE_UNAVAILABLE];
+        let body = read(response, &also, PATIENCE).await?;
         serde_json::from_slice(&body).map_err(|problem| format!("its answer: {problem}"))
     }
 }
 
 /// The body of an answer that is a success, or has a status that is as good as that.
-async fn read(response: Response, also: &[StatusCode]) -> Result<Vec<u8>, String> {
+async fn read(
+    response: Response,
+    also: &[StatusCode],
+    patience: Duration,
+) -> Result<Vec<u8>, String> {
     let status = response.status();
     if !status.is_success() && !also.contains(&status) {
         return Err(format!("status {}", status.as_u16()));
     }
-    body(response).await
+    body(response, patience).await
 }
 
 /// Address and port of a pod, as URLs have them.
@@ -89,9 +110,10 @@ pub fn authority(address: &str) -> String {
 }
 
 /// The body, if it is not too large.
-async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+async fn body(mut response: Response, patience: Duration) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
+    let failed = |error| innermost(&error, patience);
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if bytes.len().saturating_add(chunk.len()) > MOST_BYTES {
             return Err(format!("more than {MOST_BYTES} bytes"));
         }
@@ -101,9 +123,9 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
 }
 
 /// What happened, without who was asked: `Connection refused (os error 111)`.
-fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &reqwest::Error, patience: Duration) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", PATIENCE.as_secs());
+        return format!("no answer within {} s", patience.as_secs());
     }
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {

@@ -6,6 +6,7 @@
 mod autoscale;
 mod course;
 mod health;
+mod lost;
 mod mode;
 mod monitoring;
 mod pass;

@@ -369,28 +369,6 @@ async fn what_the_api_server_refuses_is_said_in_its_words() {
 }
 
 #[tokio::test]
-async fn volumes_grow() {
-    let Some(bench) = bench().await else { return };
-    let size = |size: &str| json!({"components": {"monolithic": {"volume": {"size": size}}}});
-    bench.create("grow", size("1Gi")).await;
-    bench.ready("grow").await;
-    bench.change("grow", size("2Gi")).await;
-    let claims: Api<PersistentVolumeClaim> =
-        Api::namespaced(bench.client.clone(), &bench.namespace);
-    until("the claim asks for more", async || {
-        let claim = claims.get("data-grow-monolithic-0").await?;
-        let requests = claim
-            .spec
-            .and_then(|spec| spec.resources?.requests)
-            .unwrap_or_default();
-        Ok(requests["storage"].0 == "2Gi")
-    })
-    .await
-    .unwrap();
-    bench.ready("grow").await;
-}
-
-#[tokio::test]
 async fn what_is_deleted_leaves_nothing_but_volumes() {
     let Some(bench) = bench().await else { return };
     bench.create("gone", zones("1.0.0")).await;

@@ -208,6 +208,20 @@ pub struct Volume {
     /// What becomes of volumes whose pods go.
     #[serde(default)]
     pub retention_policy: RetentionPolicy,
+
+    /// What becomes of a pod whose volume is lost together with its node.
+    #[serde(default)]
+    pub when_lost: WhenLost,
+}
+
+/// What becomes of a pod whose volume is lost together with its node.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum WhenLost {
+    /// It waits; the condition `Stalled` says what helps.
+    #[default]
+    Keep,
+    /// It gets an empty one if all that was on it is elsewhere: in the object store, or in ingesters that are all ready.
+    Replace,
 }
 
 /// What becomes of volumes whose pods go.

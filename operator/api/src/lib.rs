@@ -24,7 +24,7 @@ pub use cluster::{
 };
 pub use component::{
     Amount, Component, Components, EnvVar, Pod, PodDisruptionBudget, Querier, Resources,
-    RetentionPolicy, Stateful, Toleration, Volume, VolumePolicy,
+    RetentionPolicy, Stateful, Toleration, Volume, VolumePolicy, WhenLost,
 };
 pub use definition::{definition, json};
 pub use limits::{Limits, TenantLimits};

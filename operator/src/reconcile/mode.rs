@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use phlare_operator_api::Mode;
@@ -162,15 +163,22 @@ impl Steps {
                 .iter()
                 .any(|part| Some(part.as_str()) == component.map(String::as_str))
         };
-        for pod in live.pods.iter().filter(is_holder) {
-            let name = pod.name_any();
-            let flushed = match live::address(pod) {
-                None => Err("it does not run".to_owned()),
-                Some((_, address)) => {
-                    let flushed = context.drain.flush(&address).await;
-                    flushed.map_err(|error| error.to_string())
-                }
-            };
+        let flushes = live.pods.iter().filter(is_holder).map(|pod| {
+            let (name, address) = (pod.name_any(), live::address(pod));
+            let drain = context.drain.clone();
+            async move {
+                let flushed = match address {
+                    None => Err("it does not run".to_owned()),
+                    Some((_, address)) => {
+                        let flushed = drain.flush(&address).await;
+                        flushed.map_err(|error| error.to_string())
+                    }
+                };
+                (name, flushed)
+            }
+        });
+        let flushes: Vec<_> = flushes.collect();
+        for (name, flushed) in join_all(flushes).await {
             let Err(problem) = flushed else {
                 continue;
             };

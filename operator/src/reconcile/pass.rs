@@ -15,7 +15,7 @@ use super::course::{self, Chosen};
 use super::mode::{Steps, Switch};
 use super::status::{self, Said};
 use super::views::views;
-use super::{Pace, autoscale, monitoring, refused, volumes};
+use super::{Pace, autoscale, lost, monitoring, refused, volumes};
 use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
@@ -275,6 +275,15 @@ impl Pass<'_> {
             facts.progress.get_or_insert(progress);
         }
         volumes::grow(self.context, &self.writer, self.live, self.desired, facts).await?;
+        lost::see(
+            self.context,
+            &self.writer,
+            self.meta,
+            self.live,
+            self.desired,
+            facts,
+        )
+        .await?;
         facts.monitoring =
             monitoring::write(self.context, &self.writer, self.live, self.desired).await?;
         self.sweep(&kept, &switch).await?;

@@ -24,7 +24,7 @@ fn claim_object(name: &str) -> Object {
     }
 }
 
-fn claim_of(pod: &str) -> String {
+pub(super) fn claim_of(pod: &str) -> String {
     format!("data-{pod}")
 }
 
