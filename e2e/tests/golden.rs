@@ -38,6 +38,11 @@ async fn ingest_pprof_is_answered_as_recorded() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ingest_formats_is_answered_as_recorded() -> anyhow::Result<()> {
+    replay("ingest_formats", Options::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn delta_is_answered_as_recorded() -> anyhow::Result<()> {
     replay("delta", Options::new()).await
 }
@@ -222,6 +227,7 @@ async fn a_fleet_answers_as_recorded() -> anyhow::Result<()> {
         "connect_read",
         "http_render",
         "ingest_pprof",
+        "ingest_formats",
         "delta",
         "errors",
         "otlp",

@@ -1,6 +1,7 @@
 //! `POST /ingest`: what SDKs speak that are older than `push.v1` (api.md 4).
 
 mod form;
+mod jfr;
 mod params;
 mod pprof;
 mod sample_types;
@@ -71,23 +72,33 @@ impl Distributor {
         content_type: &str,
         body: Bytes,
     ) -> Result<Vec<Series>, Status> {
+        let is_form = select::is_form(content_type);
         match selection.format {
-            Format::Pprof if select::is_form(content_type) => {
+            Format::Pprof if is_form => {
                 let form = Form::read(content_type, body).await?;
                 Ok(pprof::series(params, form)?)
             }
             Format::Pprof => Ok(pprof::series(params, Form::of_profile(body))?),
-            Format::Jfr => Err(select::jfr_is_not_supported()),
+            Format::Jfr => {
+                let upload = match is_form {
+                    true => jfr::Upload::of_form(Form::read(content_type, body).await?)?,
+                    false => jfr::Upload::of_recording(body),
+                };
+                let (limits, metrics) = (self.limits(tenant), self.metrics().clone());
+                let selection = selection.clone();
+                let convert = move || jfr::series(&params, &upload, &selection, &limits, &metrics);
+                self.offload().run(convert).await?
+            }
             Format::Text(format) => {
                 if selection.is_assumed() && body.is_empty() {
                     let error = phlare_formats::Error::Content("there is nothing in it".into());
-                    return Err(selection.refusal(&error, format, &body));
+                    return Err(selection.refusal(&error, &body));
                 }
                 let (limits, metrics) = (self.limits(tenant), self.metrics().clone());
                 let (selection, shown) = (selection.clone(), body.clone());
                 let convert = move || text::series(format, &params, &body, &limits, &metrics);
                 let converted = self.offload().run(convert).await?;
-                converted.map_err(|error| selection.refusal(&error, format, &shown))
+                converted.map_err(|error| selection.refusal(&error, &shown))
             }
         }
     }

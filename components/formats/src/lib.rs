@@ -12,6 +12,7 @@ pub mod calls;
 pub mod error;
 pub mod file;
 pub mod groups;
+pub mod jfr;
 pub mod kind;
 pub mod lines;
 pub mod otlp;

@@ -1,4 +1,4 @@
-//! `multipart/form-data` with a pprof.
+//! `multipart/form-data` with a pprof or a recording.
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
@@ -14,6 +14,10 @@ pub(crate) struct Form {
     pub(crate) profile: Option<Bytes>,
     /// JSON.
     pub(crate) sample_type_config: Option<Bytes>,
+    /// A JFR recording.
+    pub(crate) jfr: Option<Bytes>,
+    /// The labels of its samples.
+    pub(crate) labels: Option<Bytes>,
 }
 
 impl Form {
@@ -21,7 +25,7 @@ impl Form {
     pub(crate) fn of_profile(profile: Bytes) -> Self {
         Self {
             profile: Some(profile),
-            sample_type_config: None,
+            ..Self::default()
         }
     }
 
@@ -46,6 +50,8 @@ impl Form {
             let place = match name.as_str() {
                 "profile" => &mut form.profile,
                 "sample_type_config" => &mut form.sample_type_config,
+                "jfr" => &mut form.jfr,
+                "labels" => &mut form.labels,
                 "prev_profile" => return Err(unsupported_client()),
                 _ => continue,
             };

@@ -20,6 +20,8 @@ pub struct Params {
     pub timing: Timing,
     /// Samples per second.
     pub sample_rate: SampleRate,
+    /// Whether the client named that rate; else it is what is usual.
+    pub names_rate: bool,
     /// The program that profiled.
     pub spy: String,
     /// The format of the body; may be empty.
@@ -47,13 +49,15 @@ impl Params {
         let from_ms = time("from", from, now_ms)?;
         let until_ms = time("until", get("until"), now_ms)?;
         let ns = |ms: i64| ms.saturating_mul(1_000_000);
+        let rate = sample_rate(get("sampleRate"));
         Ok(Self {
             app: AppName::parse(get("name"))?,
             timing: Timing {
                 time_ns: if from.is_empty() { now_ns } else { ns(from_ms) },
                 duration_ns: ns(until_ms.saturating_sub(from_ms).max(0)),
             },
-            sample_rate: sample_rate(get("sampleRate")),
+            sample_rate: rate.unwrap_or(SampleRate::DEFAULT),
+            names_rate: rate.is_some(),
             spy: if get("spyName").is_empty() {
                 "unknown"
             } else {
@@ -76,17 +80,18 @@ fn time(name: &str, text: &str, now_ms: i64) -> Result<i64, Status> {
 }
 
 /// Old SDKs send rates that are none, for each heap profile: not worth a line in the log.
-fn sample_rate(text: &str) -> SampleRate {
+fn sample_rate(text: &str) -> Option<SampleRate> {
     if text.is_empty() {
-        return SampleRate::DEFAULT;
+        return None;
     }
-    SampleRate::parse(text).unwrap_or_else(|| {
+    let rate = SampleRate::parse(text);
+    if rate.is_none() {
         debug!(
             sample_rate = text,
-            "query parameter `sampleRate` is no number from 0 to 1e9: taken as 100"
+            "query parameter `sampleRate` is no number from 0 to 1e9: taken as not set"
         );
-        SampleRate::DEFAULT
-    })
+    }
+    rate
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use phlare_model::{Classify, ErrorKind};
 use phlare_server::Status;
 
 /// What bodies can be.
-const ACCEPTED: &str = "`pprof` (raw or gzip, or as the file `profile` of a multipart/form-data body), `groups` (also \
-     `folded`, `collapsed`: lines `frame;frame count`), `lines`, `tree`, `trie`, `speedscope`";
+const ACCEPTED: &str = "`pprof` (raw or gzip, or as the file `profile` of a multipart/form-data body), `jfr` (the same, as \
+     the file `jfr`), `groups` (also `folded`, `collapsed`: lines `frame;frame count`), `lines`, `tree`, `trie`, \
+     `speedscope`";
 
 /// A format that [`phlare_formats`] turns into pprof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,6 @@ pub(crate) fn is_form(content_type: &str) -> bool {
     content_type
         .to_ascii_lowercase()
         .contains("multipart/form-data")
-}
-
-/// The answer to JFR.
-pub(crate) fn jfr_is_not_supported() -> Status {
-    let message = format!("JFR is not supported yet by this version; accepted formats: {ACCEPTED}");
-    Status::new(ErrorKind::Unprocessable, message)
 }
 
 impl Selection {
@@ -108,15 +103,12 @@ impl Selection {
 
     /// The answer to a body that is not of the format: which it was taken for and why, where it is wrong,
     /// what it looks like, and what would be accepted.
-    pub(crate) fn refusal(
-        &self,
-        error: &phlare_formats::Error,
-        format: TextFormat,
-        body: &[u8],
-    ) -> Status {
+    pub(crate) fn refusal(&self, error: &phlare_formats::Error, body: &[u8]) -> Status {
         let kind = match error {
             // Groups, lines, tree and trie reach the type after parsing, a speedscope file before.
-            phlare_formats::Error::UnknownKind { .. } if format == TextFormat::Speedscope => {
+            phlare_formats::Error::UnknownKind { .. }
+                if self.format == Format::Text(TextFormat::Speedscope) =>
+            {
                 ErrorKind::Unprocessable
             }
             phlare_formats::Error::TooLarge { .. } => ErrorKind::PayloadTooLarge,
@@ -128,7 +120,7 @@ impl Selection {
             }
             error => format!(
                 "the body is not {}, {}: {error}; it has {} bytes and begins with {}{}; accepted formats: {ACCEPTED}",
-                name(format),
+                name(self.format),
                 self.reason(),
                 body.len(),
                 preview(body),
@@ -161,7 +153,12 @@ impl Selection {
     }
 }
 
-fn name(format: TextFormat) -> &'static str {
+fn name(format: Format) -> &'static str {
+    let format = match format {
+        Format::Pprof => return "a `pprof`",
+        Format::Jfr => return "a JFR recording (`jfr`)",
+        Format::Text(format) => format,
+    };
     match format {
         TextFormat::Groups => "collapsed stacks (`groups`)",
         TextFormat::Lines => "stacks line by line (`lines`)",
@@ -181,7 +178,7 @@ fn hint(body: &[u8]) -> &'static str {
     match body {
         [] => ", it is empty",
         [0x1f, 0x8b, ..] => ", which is gzip, perhaps of a pprof (`format=pprof`)",
-        [b'F', b'L', b'R', 0, ..] => ", which is a JFR recording",
+        [b'F', b'L', b'R', 0, ..] => ", which is a JFR recording (`format=jfr`)",
         [0x89, b'P', b'N', b'G', ..] => ", which is a PNG image",
         _ if begins(b"[object ") => {
             ", which a JavaScript runtime without FormData in its `fetch` sends instead of a form"
@@ -225,7 +222,7 @@ mod tests {
     #[track_caller]
     fn refusal(format: &str, content_type: &str, body: &[u8]) -> String {
         let error = phlare_formats::Error::Content("reason".into());
-        let status = Selection::of(format, content_type).refusal(&error, TextFormat::Groups, body);
+        let status = Selection::of(format, content_type).refusal(&error, body);
         assert_eq!(status.http_status().as_u16(), 422);
         assert!(
             status.message.contains("accepted formats: `pprof`"),

@@ -18,6 +18,16 @@ use crate::pipeline::Hints;
 /// A tag by which clients say that a payload is an example of one request: those have no place here.
 const EXEMPLAR: &str = "profile_id";
 
+/// The limits of a tenant that hold while a payload is read.
+pub(crate) fn format_limits(limits: &Limits) -> FormatLimits {
+    let unlimited = |limit: usize| if limit == 0 { usize::MAX } else { limit };
+    FormatLimits {
+        profile_bytes: unlimited(limits.max_profile_size_bytes),
+        symbol_bytes: limits.max_profile_symbol_value_length,
+        stacktraces: limits.max_profile_stacktrace_samples,
+    }
+}
+
 /// The series of a body: one, or for a speedscope file one for each of its profiles.
 pub(crate) fn series(
     format: TextFormat,
@@ -26,12 +36,7 @@ pub(crate) fn series(
     limits: &Limits,
     metrics: &Metrics,
 ) -> Result<Vec<Series>, Error> {
-    let unlimited = |limit: usize| if limit == 0 { usize::MAX } else { limit };
-    let limits = FormatLimits {
-        profile_bytes: unlimited(limits.max_profile_size_bytes),
-        symbol_bytes: limits.max_profile_symbol_value_length,
-        stacktraces: limits.max_profile_stacktrace_samples,
-    };
+    let limits = format_limits(limits);
     let stacks = match format {
         TextFormat::Groups => groups::parse(body, &limits)?,
         TextFormat::Lines => lines::parse(body, &limits)?,
