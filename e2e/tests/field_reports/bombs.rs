@@ -46,11 +46,13 @@ fn peak(server: &Server) -> anyhow::Result<u64> {
 }
 
 /// The doors, what a bomb is wrapped in there, and the limit that an answer names.
-const DOORS: [(&str, &str); 4] = [
+const DOORS: [(&str, &str); 6] = [
     ("raw profile", "max_profile_size_bytes"),
     ("Connect body", "ingestion_body_limit_mb"),
     ("/ingest as pprof", "max_profile_size_bytes"),
     ("/ingest as form", "max_profile_size_bytes"),
+    ("jfr", "max_profile_size_bytes"),
+    ("labels", "max_profile_size_bytes"),
 ];
 
 async fn send(client: &Client, door: &str, bomb: Vec<u8>) -> anyhow::Result<Reply> {
@@ -68,11 +70,26 @@ async fn send(client: &Client, door: &str, bomb: Vec<u8>) -> anyhow::Result<Repl
                 .post("/ingest?name=bomb&format=pprof", &[], bomb)
                 .await
         }
-        _ => {
-            let head = b"--bound\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p\"\r\n\r\n";
-            let body = [head.as_slice(), &bomb, b"\r\n--bound--\r\n"].concat();
+        form => {
+            let part = |name: &str, content: &[u8]| {
+                let head = format!(
+                    "--bound\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"p\"\r\n\r\n"
+                );
+                [head.as_bytes(), content, b"\r\n"].concat()
+            };
+            let (query, parts) = match form {
+                "jfr" => ("&format=jfr", part("jfr", &bomb)),
+                "labels" => (
+                    "&format=jfr",
+                    [part("jfr", b""), part("labels", &bomb)].concat(),
+                ),
+                _ => ("", part("profile", &bomb)),
+            };
+            let body = [parts.as_slice(), b"--bound--\r\n"].concat();
             let kind = ("content-type", "multipart/form-data; boundary=bound");
-            client.post("/ingest?name=bomb", &[kind], body).await
+            client
+                .post(&format!("/ingest?name=bomb{query}"), &[kind], body)
+                .await
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use phlare_e2e::client::{CPU, PUSH, series};
-use phlare_e2e::{Pprof, Server, flame, now_ns};
+use phlare_e2e::{Pprof, Server, flame, now_ns, shared};
 use phlare_proto::push::v1::PushRequest;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -169,6 +169,16 @@ async fn a_sample_rate_without_meaning_neither_panics_nor_spoils_the_values() ->
     let unknown = "process_cpu:samples:count::";
     let stacks = flame::stacks(&client.flame(unknown, "{service_name=\"a\"}").await?)?;
     ensure!(stacks.get("a;b") == Some(&2), "{stacks:?}");
+    // A recording says what a sample of it stands for.
+    if let Some(shared) = shared::directory()? {
+        let recording = std::fs::read(shared.join("testdata/jfr/dump1.jfr.gz"))?;
+        for rate in ["0", "-1", "abc"] {
+            let path = format!("/ingest?name=java&sampleRate={rate}&format=jfr");
+            client.post(&path, &[], recording.clone()).await?.ok()?;
+        }
+        let total = client.total(CPU, "{service_name=\"java\"}").await?;
+        ensure!(total == 3 * 21_880_000_000, "{total}");
+    }
     let lines = server.complaints()?;
     ensure!(lines.len() <= 1, "the log is flooded: {lines:#?}");
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use phlare_e2e::client::{CPU, last_hour};
-use phlare_e2e::{Options, Pprof, Server};
+use phlare_e2e::{Options, Pprof, Server, shared};
 use serde_json::json;
 
 use super::{cpu_of, metric, work};
@@ -154,6 +154,13 @@ async fn equal_repeats_of_a_label_fold_and_different_ones_are_named() -> anyhow:
         .post(&format!("/ingest?name={name}"), &[], "a;b 2")
         .await?
         .ok()?;
+    if let Some(shared) = shared::directory()? {
+        let recording = std::fs::read(shared.join("testdata/jfr/dump1.jfr.gz"))?;
+        let path = format!("/ingest?name={name}&format=jfr");
+        client.post(&path, &[], recording).await?.ok()?;
+        let event = "{service_name=\"relay\",jfr_event=\"itimer\"}";
+        ensure!(client.total(CPU, event).await? == 21_880_000_000);
+    }
     let types = client.total(CPU, "{service_name=\"relay\"}").await?;
     ensure!(types > 5, "what came through /ingest is not there: {types}");
     Ok(())

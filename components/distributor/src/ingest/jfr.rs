@@ -19,6 +19,10 @@ use crate::batch::Series;
 use crate::metrics::Metrics;
 use crate::pipeline::Hints;
 
+/// How much larger a recording may be than the profiles that it becomes: single events instead of sums of them. What is
+/// larger would keep other tenants waiting.
+const EVENTS_OF_PROFILE: usize = 16;
+
 /// What a client sends: each part may be gzip.
 #[derive(Debug)]
 pub(crate) struct Upload {
@@ -59,16 +63,8 @@ pub(crate) fn series(
 ) -> Result<Vec<Series>, Status> {
     let refused = |error: &Error| selection.refusal(error, &upload.recording);
     let formats = format_limits(limits);
-    let recording_limit = Limit {
-        name: "ingestion_body_limit_mb",
-        bytes: limits.ingestion_body_limit_bytes().unwrap_or(usize::MAX),
-    };
-    // Labels become part of the profiles.
-    let labels_limit = Limit {
-        name: "max_profile_size_bytes",
-        bytes: formats.profile_bytes,
-    };
-    let snapshot = inflated(&upload.labels, "labels", &labels_limit, &refused)?;
+    let limit = formats.profile_bytes;
+    let snapshot = inflated(&upload.labels, "labels", limit, 1, &refused)?;
     let snapshot = jfr::LabelsSnapshot::read(&snapshot).map_err(|error| refused(&error))?;
     let options = jfr::Options {
         limits: formats,
@@ -79,7 +75,7 @@ pub(crate) fn series(
         timing: params.timing,
         labels: &snapshot,
     };
-    let recording = inflated(&upload.recording, "recording", &recording_limit, &refused)?;
+    let recording = inflated(&upload.recording, "jfr", limit, EVENTS_OF_PROFILE, &refused)?;
     let recording = jfr::parse(&recording, &options).map_err(|error| refused(&error))?;
     metrics.repaired("negative_value", recording.negative_values);
     let profiles = recording.profiles.into_iter().map(|profile| {
@@ -96,30 +92,35 @@ pub(crate) fn series(
     Ok(profiles.collect())
 }
 
-struct Limit {
-    name: &'static str,
-    bytes: usize,
-}
-
-/// The content of a part, which ends where the limit is.
+/// The content of a part, of at most so many times the limit of a profile.
 fn inflated<'a>(
     part: &'a [u8],
     what: &str,
-    limit: &Limit,
+    limit: usize,
+    times: usize,
     refused: &impl Fn(&Error) -> Status,
 ) -> Result<Cow<'a, [u8]>, Status> {
-    if !is_gzip(part) {
-        return Ok(Cow::Borrowed(part));
-    }
+    let most = limit.saturating_mul(times);
     let mut content = Vec::new();
-    match Inflater::new().gunzip(part, limit.bytes, &mut content) {
+    let inflated = match is_gzip(part) {
+        true => Inflater::new().gunzip(part, most, &mut content),
+        false if part.len() > most => Err(phlare_pprof::Error::TooLarge { limit: most }),
+        false => return Ok(Cow::Borrowed(part)),
+    };
+    match inflated {
         Ok(()) => Ok(Cow::Owned(content)),
-        Err(phlare_pprof::Error::TooLarge { limit: bytes }) => {
-            let name = limit.name;
-            let message =
-                format!("the {what} has more than {bytes} bytes uncompressed, the limit `{name}`");
+        Err(phlare_pprof::Error::TooLarge { .. }) => {
+            let which = match times {
+                1 => "the limit".to_owned(),
+                times => format!("{times} times the limit"),
+            };
+            let message = format!(
+                "the part `{what}` has more than {most} bytes uncompressed, {which} `max_profile_size_bytes`"
+            );
             Err(Status::new(ErrorKind::PayloadTooLarge, message))
         }
-        Err(error) => Err(refused(&Error::Content(format!("the {what}: {error}")))),
+        Err(error) => Err(refused(&Error::Content(format!(
+            "the part `{what}`: {error}"
+        )))),
     }
 }

@@ -1,3 +1,4 @@
+mod jfr;
 mod refusals;
 
 use axum::body::Body;

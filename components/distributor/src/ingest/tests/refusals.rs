@@ -118,7 +118,7 @@ async fn failures_have_their_statuses() {
     check_refusal(
         post(&bench, "name=a&format=jfr", RAW, "FLR\0").await,
         422,
-        "JFR is not supported yet",
+        "byte 4: the version expected",
     );
     check_refusal(
         post(&bench, "name=a&format=speedscope", RAW, "{").await,
