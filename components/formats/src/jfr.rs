@@ -48,6 +48,8 @@ pub struct Recording {
     pub profiles: Vec<Profile>,
     /// Values below zero, left out.
     pub negative_values: u64,
+    /// Names of functions in which bytes that are not UTF-8 were replaced by U+FFFD.
+    pub repaired_names: u64,
 }
 
 /// The samples of one kind of event.
@@ -66,7 +68,7 @@ pub struct Options<'a> {
     pub limits: Limits,
     /// Samples per second; if unknown, what the recording says, else [`SampleRate::DEFAULT`].
     pub rate: SampleRate,
-    /// When the profile was taken.
+    /// When the profile was taken; if its time is 0, when the recording says that it was.
     pub timing: Timing,
     /// Labels of samples.
     pub labels: &'a LabelsSnapshot,
@@ -82,6 +84,7 @@ pub fn parse(recording: &[u8], options: &Options<'_>) -> Result<Recording, Error
         samples: Default::default(),
         settings: Settings::default(),
         negative_values: 0,
+        timing: None,
     };
     for chunk in chunks(recording) {
         reader.chunk(&chunk?)?;
@@ -94,10 +97,12 @@ struct Reader {
     samples: [Samples; Kind::COUNT],
     settings: Settings,
     negative_values: u64,
+    timing: Option<Timing>,
 }
 
 impl Reader {
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), Error> {
+        self.timing = Some(together(self.timing, chunk.timing()));
         let types = Types::read(chunk)?;
         let pools = Pools::read(chunk, &types)?;
         let layouts = Layouts::of(&types);
@@ -196,6 +201,11 @@ impl Reader {
     }
 
     fn finish(self, options: &Options<'_>) -> Result<Recording, Error> {
+        let timing = match options.timing.time_ns {
+            0 => self.timing.unwrap_or_default(),
+            _ => options.timing,
+        };
+        let options = &Options { timing, ..*options };
         let scale = kinds::Scale::of(options.rate, self.settings.interval_ns);
         let mut profiles = Vec::new();
         for (kind, samples) in Kind::ALL.into_iter().zip(&self.samples) {
@@ -210,7 +220,19 @@ impl Reader {
             event: self.settings.event,
             profiles,
             negative_values: self.negative_values,
+            repaired_names: self.symbols.repaired_names(),
         })
+    }
+}
+
+/// From the first start to the last end.
+fn together(before: Option<Timing>, chunk: Timing) -> Timing {
+    let Some(before) = before else { return chunk };
+    let end = |timing: Timing| timing.time_ns.saturating_add(timing.duration_ns);
+    let time_ns = before.time_ns.min(chunk.time_ns);
+    Timing {
+        time_ns,
+        duration_ns: end(before).max(end(chunk)).saturating_sub(time_ns),
     }
 }
 

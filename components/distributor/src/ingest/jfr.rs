@@ -78,6 +78,7 @@ pub(crate) fn series(
     let recording = inflated(&upload.recording, "jfr", limit, EVENTS_OF_PROFILE, &refused)?;
     let recording = jfr::parse(&recording, &options).map_err(|error| refused(&error))?;
     metrics.repaired("negative_value", recording.negative_values);
+    metrics.repaired("repaired_string", recording.repaired_names);
     let profiles = recording.profiles.into_iter().map(|profile| {
         let mut labels = labels(&params.app.name, params.app.tags.clone(), &params.spy);
         labels.push(label(NAME, profile.name));

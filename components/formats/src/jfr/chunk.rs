@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use crate::error::Error;
+use crate::stacks::Timing;
 
 /// How a recording begins.
 pub const MAGIC: &[u8; 4] = b"FLR\0";
@@ -18,6 +19,7 @@ pub(super) struct Chunk<'a> {
     compact: bool,
     pools: usize,
     metadata: usize,
+    timing: Timing,
 }
 
 /// The chunks of a recording, one after the other.
@@ -58,8 +60,12 @@ impl<'a> Chunk<'a> {
         let size_at = header;
         let size = header.long()?;
         let offsets = [header.long()?, header.long()?];
-        // Start and length in nanoseconds, start in ticks, ticks per second: nobody needs them.
-        header.skip(4 * 8, "times")?;
+        let timing = Timing {
+            time_ns: header.long()?.cast_signed(),
+            duration_ns: header.long()?.cast_signed(),
+        };
+        // Start in ticks, ticks per second: nobody needs them.
+        header.skip(2 * 8, "times")?;
         let features = header.int()?;
         let bytes = usize::try_from(size)
             .ok()
@@ -87,7 +93,13 @@ impl<'a> Chunk<'a> {
             compact: features & 1 == 1,
             pools: inside(pools, "the constants")?,
             metadata: inside(metadata, "the types")?,
+            timing,
         })
+    }
+
+    /// When it was recorded.
+    pub(super) fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// Offset of the event with the types.

@@ -31,6 +31,8 @@ pub(super) struct Symbols {
     origins: Vec<Origin>,
     by_origin: HashMap<Origin, u32>,
     name_bytes: usize,
+    /// Names in which bytes that are not UTF-8 were replaced by U+FFFD.
+    repaired_names: u64,
     /// Bytes of a pprof.
     limit: usize,
 }
@@ -49,6 +51,7 @@ impl Symbols {
             origins: Vec::new(),
             by_origin: HashMap::new(),
             name_bytes: 0,
+            repaired_names: 0,
             limit: limits.profile_bytes,
         }
     }
@@ -81,6 +84,9 @@ impl Symbols {
         }
         self.name_bytes = self.name_bytes.saturating_add(name.len());
         self.check(self.name_bytes)?;
+        if name.contains(char::REPLACEMENT_CHARACTER) {
+            self.repaired_names = self.repaired_names.saturating_add(1);
+        }
         let number = next(self.names.len(), self.limit)?;
         let (names, hasher) = (&self.names, &self.hasher);
         let rehash =
@@ -133,6 +139,10 @@ impl Symbols {
     /// The locations of a stack, leaf first.
     pub(super) fn frames_of(&self, stack: u32) -> &[u32] {
         slice(&self.frames, &self.ends, stack)
+    }
+
+    pub(super) fn repaired_names(&self) -> u64 {
+        self.repaired_names
     }
 
     pub(super) fn names(&self) -> &[String] {
