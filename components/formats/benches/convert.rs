@@ -1,13 +1,15 @@
-//! How fast what clients send becomes pprof: bytes of text, profiles of OTLP.
+//! How fast what clients send becomes pprof: bytes of text and of recordings, profiles of OTLP.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use phlare_formats::file::{self, Assumed};
+use phlare_formats::jfr::{self, LabelsSnapshot};
 use phlare_formats::otlp::{Encoding, Export, Limits as OtlpLimits};
-use phlare_formats::{Format, Limits, SampleRate, calls};
+use phlare_formats::{Format, Limits, SampleRate, Timing, calls};
+use phlare_pprof::gzip::Inflater;
 use prost::Message;
 
 const LIMITS: Limits = Limits {
@@ -108,5 +110,43 @@ fn text(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, otlp, text);
+/// Recordings: that of this room, and those of the shared test data if this checkout has it.
+fn recordings() -> Vec<(String, Vec<u8>)> {
+    let room = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let beside = room.join("../../../shared/testdata");
+    let shared = std::env::var_os("PHLARE_TESTDATA").map_or(beside, PathBuf::from);
+    let paths = [
+        room.join("tests/data/jfr/dump1.jfr.gz"),
+        shared.join("jfr/cortex-dev-01__kafka-0__cpu__0.jfr.gz"),
+        shared.join("jfr/cortex-dev-01__kafka-0__cpu_lock0_alloc0__0.jfr.gz"),
+    ];
+    let recording = |path: &PathBuf| {
+        let mut plain = Vec::new();
+        let file = std::fs::read(path).ok()?;
+        let mut inflater = Inflater::new();
+        inflater.gunzip(&file, 1 << 30, &mut plain).ok()?;
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some((name, plain))
+    };
+    paths.iter().filter_map(recording).collect()
+}
+
+fn recording(c: &mut Criterion) {
+    let labels = LabelsSnapshot::default();
+    let options = jfr::Options {
+        limits: LIMITS,
+        rate: SampleRate::UNKNOWN,
+        timing: Timing::default(),
+        labels: &labels,
+    };
+    let mut group = c.benchmark_group("jfr");
+    for (name, recording) in recordings() {
+        group.throughput(Throughput::Bytes(recording.len() as u64));
+        group.bench_function(BenchmarkId::from_parameter(name), |b| {
+            b.iter(|| jfr::parse(black_box(&recording), &options).expect("a recording"));
+        });
+    }
+}
+
+criterion_group!(benches, otlp, text, recording);
 criterion_main!(benches);
