@@ -105,7 +105,7 @@ fn check(recording: &Path) -> usize {
         .unwrap()
         .replace(".jfr.gz", ".labels.pb.gz");
     let labels = match Path::new(&labels) {
-        path if path.exists() => LabelsSnapshot::read(&content(path)).unwrap(),
+        path if path.try_exists().unwrap() => LabelsSnapshot::read(&content(path)).unwrap(),
         _ => LabelsSnapshot::default(),
     };
     let options = Options {
