@@ -147,11 +147,11 @@ impl Live {
 
     /// The pods of a component, in a zone if it has zones.
     pub fn pods_of(&self, part: Part, zone: Option<&str>) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().filter(move |pod| {
-            let labels = pod.labels();
-            let label = |key: &str| labels.get(key).map(String::as_str);
-            label(labels::COMPONENT) == Some(part.as_str()) && label(ZONE) == zone
-        })
+        let of_part = self
+            .pods
+            .iter()
+            .filter(move |pod| self::part(*pod) == Some(part));
+        of_part.filter(move |pod| pod.labels().get(ZONE).map(String::as_str) == zone)
     }
 
     /// When so many pods of a component, in a zone, had become ready; the last of them, if there are not so many. Pods that
@@ -207,6 +207,12 @@ pub fn state(object: &DynamicObject) -> rollout::Live {
         stable: 0,
         since: None,
     }
+}
+
+/// The component that an object is of, as its labels say.
+#[must_use]
+pub fn part(object: &impl ResourceExt) -> Option<Part> {
+    Part::named(object.labels().get(labels::COMPONENT)?)
 }
 
 /// Whether a pod is ready, and stays.

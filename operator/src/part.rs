@@ -47,6 +47,14 @@ impl Part {
         }
     }
 
+    /// The component of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let modes = [Mode::Monolithic, Mode::Microservices].into_iter();
+        let mut all = modes.flat_map(Self::of).copied();
+        all.find(|part| part.as_str() == name)
+    }
+
     /// Whose pods the Service with the resource's name selects.
     #[must_use]
     pub const fn front(mode: Mode) -> Self {

@@ -91,7 +91,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PhlareClusterSpec {
-    /// Whether all components run in one process each (`Monolithic`), or each in pods of its own (`Microservices`).
+    /// Whether all components run in one process each (`Monolithic`), or each in pods of its own (`Microservices`). It can be
+    /// changed if blocks are in an object store: the new pods come, then the Service is theirs, then the old ones go.
     #[serde(default)]
     pub mode: Mode,
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 use phlare_operator_api::{PhlareCluster, PhlareClusterSpec, ZoneAwareness};
 
 use super::{OPERATOR, ZONE};
@@ -58,6 +58,13 @@ impl<'a> Meta<'a> {
     #[must_use]
     pub fn owner_uid(&self) -> &str {
         &self.owner.uid
+    }
+
+    /// Whether an object is the resource's.
+    #[must_use]
+    pub fn owns(&self, object: &impl ResourceExt) -> bool {
+        let mut owners = object.owner_references().iter();
+        owners.any(|owner| owner.uid == self.owner.uid)
     }
 
     /// Name of an object that belongs to a component.

@@ -9,7 +9,7 @@ use phlare_operator_api::{PhlareCluster, Rollout};
 use crate::context::Context;
 use crate::decide::health::{self, Held};
 use crate::decide::rollout::View;
-use crate::desired::{RELEASE, Workload, ZONE, labels};
+use crate::desired::{RELEASE, Workload, ZONE};
 use crate::health::{Heard, Questions, Traffic};
 use crate::live::{self, Live};
 use crate::part::Part;
@@ -85,9 +85,8 @@ fn one_of_each(
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for part in parts {
-        let all = live.pods.iter().filter(|pod| {
-            pod.labels().get(labels::COMPONENT).map(String::as_str) == Some(part.as_str())
-        });
+        let all = live.pods.iter();
+        let all = all.filter(|pod| live::part(*pod) == Some(*part));
         for pod in all.filter(|pod| is_asked(pod)) {
             let zone = pod.labels().get(ZONE);
             if let Some(address) = live::address(pod)

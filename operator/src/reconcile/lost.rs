@@ -11,7 +11,7 @@ use crate::apply::{Error, Writer};
 use crate::conditions::Facts;
 use crate::context::Context;
 use crate::decide::lost::{self, Gone, Lost, Rest};
-use crate::desired::{self, Desired, Meta, Workload, labels};
+use crate::desired::{self, Desired, Meta, Workload};
 use crate::live::{self, Live};
 
 /// Pods that are looked into: each takes requests.
@@ -28,9 +28,9 @@ pub(super) async fn see(
 ) -> Result<(), Error> {
     let waiting = live.pods.iter().filter(|pod| lost::is_unschedulable(pod));
     for pod in waiting.take(MOST) {
-        let component = pod.labels().get(labels::COMPONENT).map(String::as_str);
+        let part = live::part(pod);
         let mut workloads = desired.workloads.iter();
-        let Some(workload) = workloads.find(|one| Some(one.part.as_str()) == component) else {
+        let Some(workload) = workloads.find(|one| Some(one.part) == part) else {
             continue;
         };
         let name = claim_of(&pod.name_any());

@@ -12,7 +12,7 @@ use crate::conditions::Facts;
 use crate::context::Context;
 use crate::decide::mode::{self, Fate, Old};
 use crate::decide::rollout::{self, View};
-use crate::desired::{self, Meta, Object, Workload, ZONE, labels};
+use crate::desired::{self, Meta, Object, Workload, ZONE};
 use crate::live::{self, Live};
 use crate::part::Part;
 
@@ -60,11 +60,8 @@ impl Switch {
             if !matches!(resource.kind.as_str(), "Deployment" | "StatefulSet") {
                 continue;
             }
-            let component = object.labels().get(labels::COMPONENT);
-            let mut parts = Part::of(from).iter();
-            let is_mine = |owner: &_| owner_is(owner, meta);
-            let part = parts.find(|part| Some(part.as_str()) == component.map(String::as_str));
-            let (Some(&part), true) = (part, object.owner_references().iter().any(is_mine)) else {
+            let part = live::part(object).filter(|part| Part::of(from).contains(part));
+            let (Some(part), true) = (part, meta.owns(object)) else {
                 continue;
             };
             let name = object.name_any();
@@ -157,12 +154,7 @@ impl Steps {
             (false, false) => holders(meta.spec.mode).collect(),
             (false, true) => return,
         };
-        let is_holder = |pod: &&Pod| {
-            let component = pod.labels().get(labels::COMPONENT);
-            holders
-                .iter()
-                .any(|part| Some(part.as_str()) == component.map(String::as_str))
-        };
+        let is_holder = |pod: &&Pod| live::part(*pod).is_some_and(|part| holders.contains(&&part));
         let flushes = live.pods.iter().filter(is_holder).map(|pod| {
             let (name, address) = (pod.name_any(), live::address(pod));
             let drain = context.drain.clone();
@@ -213,11 +205,4 @@ impl Steps {
             _ => self.kept.contains(name),
         }
     }
-}
-
-fn owner_is(
-    owner: &k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference,
-    meta: &Meta<'_>,
-) -> bool {
-    owner.uid == meta.owner_uid()
 }

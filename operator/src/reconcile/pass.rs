@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject};
+use kube::api::Api;
 use phlare_operator_api::condition::STORAGE_REACHABLE;
 use phlare_operator_api::{PhlareCluster, StorageType};
 use serde_json::json;
@@ -419,20 +419,12 @@ impl Pass<'_> {
                 "ConfigMap" if mounted.contains(&name) => true,
                 kind => wanted.contains(&(kind, name.as_str())),
             };
-            if !stays && self.owns(object) {
+            if !stays && self.meta.owns(object) {
                 self.writer.delete(kind, object).await?;
                 self.context.metrics.wrote(&kind.kind);
             }
         }
         Ok(())
-    }
-
-    fn owns(&self, object: &DynamicObject) -> bool {
-        let mine = self.meta.owner_uid();
-        object
-            .owner_references()
-            .iter()
-            .any(|owner| owner.uid == mine)
     }
 }
 
