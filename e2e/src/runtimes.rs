@@ -101,6 +101,27 @@ pub async fn node(source: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> 
     Ok(Some(directory))
 }
 
+/// The published agent for Java that `agent.py` in a directory fetches, with Python and what `requirements.txt` there asks for;
+/// `None`, said on standard error, without a Java that runs sources. `name` is below `target/`.
+///
+/// # Errors
+/// If it cannot be had, or Java is missing although it must not be.
+pub async fn java_agent(source: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
+    for program in ["java", "javac"] {
+        if !shared::runtime(program, &["--version"], &[17])? {
+            return Ok(None);
+        }
+    }
+    let Some(bin) = python(source, name).await? else {
+        return Ok(None);
+    };
+    let agent = installed(name)?.join("agent.jar");
+    let mut fetch = Command::new(bin.join("python"));
+    fetch.arg(source.join("agent.py")).arg(&agent);
+    run(fetch).await?;
+    Ok(Some(agent))
+}
+
 /// Where what a program needs is installed.
 fn installed(name: &str) -> anyhow::Result<PathBuf> {
     let directory = programs::target()?.join(name);

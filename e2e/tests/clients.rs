@@ -132,6 +132,31 @@ async fn the_library_of_opentelemetry_shows_where_a_program_is_busy() -> anyhow:
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_java_agent_shows_where_a_program_is_busy_and_allocates() -> anyhow::Result<()> {
+    let Some(agent) = runtimes::java_agent(&source("java"), "clients/java").await? else {
+        return Ok(());
+    };
+    let functions = [
+        ("process_cpu", "Busy.busyFunction"),
+        ("memory", "Busy.allocatingFunction"),
+    ];
+    profiled("java-agent", &functions, |url| {
+        let mut command = Command::new("java");
+        command
+            .arg(format!("-javaagent:{}", agent.display()))
+            .arg(source("java").join("Busy.java"))
+            .env("PYROSCOPE_APPLICATION_NAME", "java-agent")
+            .env("PYROSCOPE_SERVER_ADDRESS", url)
+            .env("PYROSCOPE_LABELS", "region=eu")
+            .env("PYROSCOPE_FORMAT", "jfr")
+            .env("PYROSCOPE_PROFILER_ALLOC", "64k")
+            .env("PYROSCOPE_UPLOAD_INTERVAL", "5s");
+        command
+    })
+    .await
+}
+
 /// Where a client's program lies in the repository.
 fn source(client: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "clients", client]

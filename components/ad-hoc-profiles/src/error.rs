@@ -3,8 +3,8 @@
 use phlare_model::{Classify, ErrorKind, TreeError};
 
 /// What files may be.
-const ACCEPTED: &str = "pprof, flame graphs as JSON (`flamebearer`, version 1), speedscope, OTLP, trees, \
-     tries, collapsed stacks (lines `frame;frame count`), the text of `perf script`, each as it is or gzip";
+const ACCEPTED: &str = "pprof, flame graphs as JSON (`flamebearer`, version 1), speedscope, JFR, OTLP, \
+     trees, tries, collapsed stacks (lines `frame;frame count`), the text of `perf script`, each as it is or gzip";
 
 /// A refusal, or trouble with the bucket.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum Error {
         /// What is wrong with it.
         source: phlare_pprof::Error,
     },
-    /// A file that is not what it seems to be, or is of a format that is not read here.
+    /// A file that is not what it seems to be.
     #[error("the file cannot be used; accepted: {ACCEPTED}")]
     Format(#[source] phlare_formats::file::Unreadable),
     /// JSON that is neither a flame graph nor speedscope.

@@ -15,7 +15,7 @@ use crate::otlp::{self, Encoding, Export};
 use crate::rate::SampleRate;
 use crate::recognise::Format;
 use crate::stacks::{Limits, Stacks, Timing};
-use crate::{error, groups, lines, perf, speedscope, tree, trie};
+use crate::{error, groups, jfr, lines, perf, speedscope, tree, trie};
 
 /// What a file does not say.
 #[derive(Clone, Copy, Debug)]
@@ -76,9 +76,6 @@ pub enum Unreadable {
         /// What is wrong with it.
         source: otlp::Error,
     },
-    /// A format that only servers read.
-    #[error("{0} is read by servers only")]
-    Unsupported(Format),
 }
 
 /// Reads a file of a known format, without its gzip.
@@ -94,7 +91,7 @@ pub fn read(
     let of_format = |source| Unreadable::Format { format, source };
     let stacks = match format {
         Format::Pprof => return Ok(Contents::of_pprof(payload)),
-        Format::Jfr => return Err(Unreadable::Unsupported(format)),
+        Format::Jfr => return of_jfr(payload, assumed, limits).map_err(of_format),
         Format::Otlp(encoding) => {
             return of_otlp(encoding, payload, assumed, limits)
                 .map_err(|source| Unreadable::Otlp { encoding, source });
@@ -212,6 +209,29 @@ fn of_stacks(stacks: &Stacks, assumed: &Assumed<'_>) -> Result<Contents, error::
         stacks.to_pprof(kind, assumed.rate, Timing::default())?,
     );
     Ok(contents)
+}
+
+fn of_jfr(
+    payload: &[u8],
+    assumed: &Assumed<'_>,
+    limits: &Limits,
+) -> Result<Contents, error::Error> {
+    let options = jfr::Options {
+        limits: *limits,
+        rate: assumed.rate,
+        timing: Timing::default(),
+        labels: &jfr::LabelsSnapshot::default(),
+    };
+    let profiles = jfr::parse(payload, &options)?.profiles.into_iter();
+    let profiles = profiles.map(|profile| Profile {
+        name: profile.name.to_owned(),
+        labels: Vec::new(),
+        pprof: profile.pprof,
+    });
+    Ok(Contents {
+        profiles: profiles.collect(),
+        refused: Vec::new(),
+    })
 }
 
 /// The part of a speedscope file that says what it measures.

@@ -214,6 +214,11 @@ fn trees() {
     damage_shared("model", &["left_tree.bin", "right_tree.bin"], Format::Tree);
 }
 
+#[test]
+fn recordings() {
+    damage_shared("jfr", &[".jfr.gz"], Format::Jfr);
+}
+
 /// Stacks as a trie: nodes end where the stacks below them part.
 fn trie(stacks: &[(&[u8], u64)], from: usize, out: &mut Vec<u8>) {
     let common = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();

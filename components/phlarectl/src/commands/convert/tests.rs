@@ -102,6 +102,15 @@ fn one_of_several_profiles_is_chosen() {
 }
 
 #[test]
+fn a_recording_of_java_has_the_total_that_pyroscope_gives_it() {
+    let jfr = data("jfr/dump1.jfr.gz");
+    let text = collapsed_of(&jfr, &["--profile", "process_cpu"]);
+    let values = text.lines().filter_map(|line| line.rsplit(' ').next());
+    let total: i64 = values.map(|value| value.parse::<i64>().unwrap()).sum();
+    assert_eq!(total, 21_880_000_000);
+}
+
+#[test]
 fn a_directory_takes_all_profiles() {
     let otlp = data("otel-ebpf-profile.pb.bin");
     let directory = convert(&otlp, "all/", &[]).unwrap();

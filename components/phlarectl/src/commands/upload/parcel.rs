@@ -66,7 +66,8 @@ impl Parcel {
             }
             // What the server cannot take as it is.
             Format::Otlp(_) | Format::PerfScript => Self::converted(&file, address),
-            Format::Jfr => Self::other("jfr", bytes.to_vec(), address),
+            // Without its gzip: Pyroscope inflates it inside of forms only.
+            Format::Jfr => Self::other("jfr", file.plain.into_owned(), address),
             Format::Speedscope => Self::other("speedscope", file.plain.into_owned(), address),
             Format::Trie => Self::other("trie", file.plain.into_owned(), address),
             Format::Tree => Self::other("tree", file.plain.into_owned(), address),
