@@ -18,6 +18,8 @@ use crate::pods::{Pods, authority};
 const AT_A_TIME: usize = 8;
 /// Where nobody answers, nobody is asked again for so long: a network that swallows requests would make each pass slow.
 const SILENCE: Duration = Duration::from_secs(20);
+/// How often pods are asked for all their metrics: passes may follow each other within a second.
+const METRICS: Duration = Duration::from_secs(15);
 /// What is known of pods from before is forgotten after so long without a question.
 const FORGET: Duration = Duration::from_secs(1800);
 /// Requests by route and status.
@@ -97,6 +99,9 @@ impl Traffic {
     }
 }
 
+/// Requests by the names of pods.
+type ByPod = BTreeMap<String, Traffic>;
+
 /// Who is asked what: pods by name and address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
@@ -154,6 +159,8 @@ struct Known {
     /// The release that `first` is about.
     release: String,
     first: BTreeMap<String, Traffic>,
+    /// When pods were asked for their metrics, and what they said: with the release, and without it.
+    traffic: Option<(Instant, ByPod, ByPod)>,
 }
 
 impl Health {
@@ -179,8 +186,26 @@ impl Health {
         {
             return silence.clone();
         }
-        let mut heard = self.ask(questions).await;
+        let mut questions = questions.clone();
+        let same = known.as_ref().filter(|known| known.release == release);
+        let fresh = same.and_then(|known| known.traffic.clone());
+        let fresh = fresh.filter(|(asked, ..)| asked.elapsed() < METRICS);
+        let fresh = fresh.filter(|_| !questions.traffic.is_empty());
+        if fresh.is_some() {
+            questions.traffic.clear();
+            questions.others.clear();
+        }
+        let mut heard = self.ask(&questions).await;
         let is_silent = heard.is_silent();
+        let traffic = match fresh {
+            Some((_, ref traffic, ref others)) => {
+                heard.traffic.clone_from(traffic);
+                heard.others.clone_from(others);
+                fresh
+            }
+            None if heard.traffic.is_empty() => None,
+            None => Some((Instant::now(), heard.traffic.clone(), heard.others.clone())),
+        };
         let mut first = BTreeMap::new();
         if let Some(known) = known
             && known.release == release
@@ -196,6 +221,7 @@ impl Health {
             silence: is_silent.then(|| heard.clone()),
             release: release.to_owned(),
             first,
+            traffic,
         };
         let mut all = self.known.lock();
         all.retain(|_, known| known.asked.elapsed() < FORGET);
