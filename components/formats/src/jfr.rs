@@ -80,7 +80,7 @@ pub struct Options<'a> {
 /// [`Error::Bytes`] where it does not follow the format, [`Error::TooLarge`].
 pub fn parse(recording: &[u8], options: &Options<'_>) -> Result<Recording, Error> {
     let mut reader = Reader {
-        symbols: Symbols::new(&options.limits),
+        symbols: Symbols::new(&options.limits, recording.len()),
         samples: Default::default(),
         settings: Settings::default(),
         negative_values: 0,
@@ -141,10 +141,14 @@ impl Reader {
                 Some(function) => *function,
                 None => {
                     let name = match pools.method(method) {
-                        Some(method) => names::function(
-                            &pools.class_name(method.class),
-                            &pools.symbol(method.name),
-                        ),
+                        Some(method) => {
+                            let class = pools.class_name(method.class);
+                            let name = pools.symbol(method.name);
+                            // Many methods may have the same long name: it is paid for before it is read.
+                            symbols.read(class.size().saturating_add(name.size()))?;
+                            let class = class.decode().unwrap_or_default();
+                            names::function(&class, &name.decode().unwrap_or_default())
+                        }
                         None => "unknown".to_owned(),
                     };
                     let function = symbols.function(&name)?;
@@ -180,7 +184,7 @@ impl Reader {
         };
         match source {
             Source::Execution => {
-                if pools.state(values.state) != "STATE_SLEEPING" {
+                if !pools.is_sleeping(values.state) {
                     add(Kind::Cpu, [1, 0]);
                 }
                 if self.settings.event == "wall" {

@@ -188,6 +188,16 @@ impl<'a> Cursor<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// The most bytes that it has as UTF-8, but for damaged ones.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Null | Self::Pooled(_) => 0,
+            Self::Utf8(bytes) => bytes.len(),
+            Self::Latin1(bytes) => bytes.len().saturating_mul(2),
+            Self::Utf16(_, units) => units.saturating_mul(3),
+        }
+    }
+
     /// The bytes as UTF-8, damaged ones replaced; `None` for no string and for one in the pool.
     pub(super) fn decode(self) -> Option<Cow<'a, str>> {
         match self {

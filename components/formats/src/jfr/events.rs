@@ -55,6 +55,9 @@ impl Source {
     }
 }
 
+/// Bytes of the name or the value of a setting that is of interest.
+const LONGEST_SETTING: usize = 1024;
+
 /// What the fields of an event say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Values {
@@ -155,7 +158,10 @@ impl<'a> Layouts<'a> {
                 continue;
             }
             let (values, name, value) = layout.read(event.body, types)?;
-            let text = |text: Option<Text<'a>>| text.and_then(|text| pools.text(text));
+            let text = |text: Option<Text<'a>>| {
+                let text = pools.resolve(text?);
+                (text.size() <= LONGEST_SETTING).then(|| text.decode())?
+            };
             let (name, value) = (text(name), text(value).unwrap_or_default());
             match name.as_deref() {
                 Some("event") => settings.event = value.into_owned(),

@@ -2,9 +2,7 @@
 //!
 //! Stack traces are not read here: their places are kept, and the events of a recording use some of them.
 
-use std::borrow::Cow;
-
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::chunk::{Chunk, Event};
 use super::cursor::{Cursor, Text};
@@ -32,7 +30,9 @@ pub(super) struct Pools<'a> {
     /// Names of classes, as ids of symbols.
     classes: HashMap<u64, u64>,
     symbols: HashMap<u64, Text<'a>>,
-    states: HashMap<u64, Text<'a>>,
+    states: Vec<(u64, Text<'a>)>,
+    /// Those of the states in which a thread sleeps.
+    sleeping: HashSet<u64>,
     strings: HashMap<u64, Text<'a>>,
     frames: FrameLayout<'a>,
     left: usize,
@@ -85,7 +85,8 @@ impl<'a> Pools<'a> {
             methods: HashMap::new(),
             classes: HashMap::new(),
             symbols: HashMap::new(),
-            states: HashMap::new(),
+            states: Vec::new(),
+            sleeping: HashSet::new(),
             strings: HashMap::new(),
             frames: FrameLayout::of(types),
             left: MOST_CONSTANTS,
@@ -101,6 +102,7 @@ impl<'a> Pools<'a> {
             }
             let back = pools.event(event, types)?;
             if back == 0 {
+                pools.sleeping = pools.sleeping();
                 return Ok(pools);
             }
             end = at;
@@ -114,6 +116,16 @@ impl<'a> Pools<'a> {
                 ))
             })?;
         }
+    }
+
+    fn sleeping(&self) -> HashSet<u64> {
+        const SLEEPING: &str = "STATE_SLEEPING";
+        let states = self.states.iter().filter(|(_, text)| {
+            let text = self.resolve(*text);
+            // Others need not be decoded.
+            text.size() <= 3 * SLEEPING.len() && text.decode().is_some_and(|text| text == SLEEPING)
+        });
+        states.map(|(id, _)| *id).collect()
     }
 
     /// Reads one event with constants; the distance to the one before it, 0 if there is none.
@@ -172,7 +184,7 @@ impl<'a> Pools<'a> {
                     self.symbols.insert(id, body.text()?);
                 }
                 (Pool::ThreadState, "name", Form::Text, false) => {
-                    self.states.insert(id, body.text()?);
+                    self.states.push((id, body.text()?));
                 }
                 _ => types.skip(field, body)?,
             }
@@ -189,31 +201,27 @@ impl<'a> Pools<'a> {
         self.methods.get(&id).copied()
     }
 
-    pub(super) fn class_name(&self, class: u64) -> Cow<'a, str> {
-        self.classes
-            .get(&class)
-            .map_or(Cow::Borrowed(""), |name| self.symbol(*name))
+    /// The name of a class; no string if there is none.
+    pub(super) fn class_name(&self, class: u64) -> Text<'a> {
+        let name = self.classes.get(&class);
+        name.map_or(Text::Null, |name| self.symbol(*name))
     }
 
-    pub(super) fn symbol(&self, id: u64) -> Cow<'a, str> {
-        self.symbols
-            .get(&id)
-            .and_then(|text| self.text(*text))
-            .unwrap_or_default()
+    pub(super) fn symbol(&self, id: u64) -> Text<'a> {
+        let symbol = self.symbols.get(&id);
+        symbol.map_or(Text::Null, |text| self.resolve(*text))
     }
 
-    pub(super) fn state(&self, id: u64) -> Cow<'a, str> {
-        self.states
-            .get(&id)
-            .and_then(|text| self.text(*text))
-            .unwrap_or_default()
+    /// Whether a thread in this state waits for time to pass.
+    pub(super) fn is_sleeping(&self, state: u64) -> bool {
+        self.sleeping.contains(&state)
     }
 
-    /// A string of an event or a constant; `None` for no string.
-    pub(super) fn text(&self, text: Text<'a>) -> Option<Cow<'a, str>> {
+    /// The string itself, where it stands in the pool.
+    pub(super) fn resolve(&self, text: Text<'a>) -> Text<'a> {
         match text {
-            Text::Pooled(id) => self.strings.get(&id)?.decode(),
-            text => text.decode(),
+            Text::Pooled(id) => self.strings.get(&id).copied().unwrap_or(Text::Null),
+            text => text,
         }
     }
 

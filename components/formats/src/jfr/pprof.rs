@@ -175,8 +175,13 @@ struct Strings<'a> {
     table: Vec<Cow<'a, str>>,
     places: HashMap<Cow<'a, str>, i64>,
     left: usize,
+    /// Bytes that may still be looked up: of many labels with one long value, each looks for it.
+    lookups: usize,
     limit: usize,
 }
+
+/// How often as many bytes as a profile may have are looked up in it.
+const LOOKUPS: usize = 64;
 
 impl<'a> Strings<'a> {
     fn new(limit: usize) -> Self {
@@ -184,6 +189,7 @@ impl<'a> Strings<'a> {
             table: vec![Cow::Borrowed("")],
             places: HashMap::from([(Cow::Borrowed(""), 0)]),
             left: limit,
+            lookups: limit.saturating_mul(LOOKUPS),
             limit,
         }
     }
@@ -196,6 +202,8 @@ impl<'a> Strings<'a> {
     }
 
     fn add(&mut self, text: Cow<'a, str>) -> Result<i64, Error> {
+        let left = self.lookups.checked_sub(text.len());
+        self.lookups = left.ok_or(Error::TooLarge { limit: self.limit })?;
         if let Some(&place) = self.places.get(&text) {
             return Ok(place);
         }

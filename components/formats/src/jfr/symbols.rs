@@ -33,12 +33,17 @@ pub(super) struct Symbols {
     name_bytes: usize,
     /// Names in which bytes that are not UTF-8 were replaced by U+FFFD.
     repaired_names: u64,
+    /// Bytes of names that may still be read.
+    unread: usize,
     /// Bytes of a pprof.
     limit: usize,
 }
 
+/// How often the bytes of a recording may be read as names: once for each method, and methods share their classes.
+const NAMES_OF_RECORDING: usize = 16;
+
 impl Symbols {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, recording: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
             names: Vec::new(),
@@ -52,6 +57,7 @@ impl Symbols {
             by_origin: HashMap::new(),
             name_bytes: 0,
             repaired_names: 0,
+            unread: recording.saturating_mul(NAMES_OF_RECORDING),
             limit: limits.profile_bytes,
         }
     }
@@ -69,6 +75,13 @@ impl Symbols {
         if frames > self.limit {
             return Err(Error::TooLarge { limit: self.limit });
         }
+        Ok(())
+    }
+
+    /// Notes that so many bytes of names are read.
+    pub(super) fn read(&mut self, bytes: usize) -> Result<(), Error> {
+        let left = self.unread.checked_sub(bytes);
+        self.unread = left.ok_or(Error::TooLarge { limit: self.limit })?;
         Ok(())
     }
 

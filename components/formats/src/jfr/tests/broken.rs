@@ -181,6 +181,51 @@ fn a_recording_that_becomes_too_large_is_refused() {
     );
 }
 
+#[test]
+fn one_long_name_of_many_methods_is_not_read_for_each() {
+    let mut chunk = chunk(true, 0);
+    let mut more = Writer::new(true);
+    let methods = 20_000;
+    more.long(31).int(1).long(900).text(&"x".repeat(1 << 15));
+    more.long(28).int(methods);
+    for method in 0..methods {
+        more.long(1_000 + u64::from(method))
+            .long(0)
+            .long(900)
+            .int(0);
+    }
+    more.long(26).int(1).long(9).byte(0).int(methods);
+    for method in 0..methods {
+        more.long(1_000 + u64::from(method)).int(1).int(0);
+    }
+    chunk.pools.push((3, more.bytes));
+    add(&mut chunk, EXECUTION, 9, &[0; 5]);
+    let read = read_with(
+        &chunk.encode(),
+        SampleRate::DEFAULT,
+        &LabelsSnapshot::default(),
+    );
+    let limit = LIMITS.profile_bytes;
+    assert_eq!(read.unwrap_err(), Error::TooLarge { limit });
+}
+
+#[test]
+fn one_long_label_of_many_samples_is_not_looked_up_for_each() {
+    // contexts {7: {1: 2}}, strings {1: "k", 2: 60 000 bytes}
+    let mut snapshot =
+        b"\x0a\x0a\x08\x07\x12\x06\x0a\x04\x08\x01\x10\x02\x12\x05\x08\x01\x12\x01k".to_vec();
+    snapshot.extend(b"\x12\xe6\xd4\x03\x08\x02\x12\xe0\xd4\x03");
+    snapshot.extend([b'v'; 60_000]);
+    let labels = LabelsSnapshot::read(&snapshot).unwrap();
+    let mut chunk = chunk(true, 0);
+    for span in 0..1_000 {
+        add(&mut chunk, EXECUTION, 1, &[span, 0, 7, 0, 0]);
+    }
+    let read = read_with(&chunk.encode(), SampleRate::DEFAULT, &labels);
+    let limit = LIMITS.profile_bytes;
+    assert_eq!(read.unwrap_err(), Error::TooLarge { limit });
+}
+
 /// Cuts and flipped bytes are refused with their place, or read as something else; they never panic.
 #[test]
 fn no_damage_panics() {

@@ -80,7 +80,7 @@ impl Writer {
         let mut body = Self::new(self.compact);
         body.long(kind);
         fields(&mut body);
-        let size = body.bytes.len() + if self.compact { 4 } else { 4 };
+        let size = body.bytes.len() + 4;
         if self.compact {
             // Padded, as async-profiler does it.
             let size = size as u32;
