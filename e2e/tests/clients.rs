@@ -157,6 +157,49 @@ async fn the_java_agent_shows_where_a_program_is_busy_and_allocates() -> anyhow:
     .await
 }
 
+/// B22: of a recording that the JDK itself made, with its hundred types of events, each sample counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sample_of_a_recording_of_the_jdk_is_counted() -> anyhow::Result<()> {
+    const PERIOD_NS: i64 = 20_000_000;
+    for (program, version) in [("java", 17), ("jfr", 1)] {
+        if !shared::runtime(program, &["--version"], &[version])? {
+            return Ok(());
+        }
+    }
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("jdk.jfr");
+    let settings = "settings=profile,jdk.ExecutionSample#period=20ms";
+    let mut java = Command::new("java");
+    java.arg(format!(
+        "-XX:StartFlightRecording=filename={},{settings}",
+        file.display()
+    ));
+    java.arg(source("java").join("Busy.java")).arg("100");
+    runtimes::run(java).await?;
+    let mut summary = Command::new("jfr");
+    summary.arg("summary").arg(&file);
+    let summary = runtimes::run(summary).await?;
+    let samples = summary.lines().find_map(|line| {
+        let counts = line.trim().strip_prefix("jdk.ExecutionSample ")?;
+        counts.split_whitespace().next()
+    });
+    let samples: i64 = samples.context("jfr counts samples")?.parse()?;
+    ensure!(samples > 0, "the program was never seen running");
+    let mut server = Server::start().await?;
+    let asked = server.client()?;
+    let body = std::fs::read(&file)?;
+    asked
+        .post("/ingest?name=jdk&format=jfr", &[], body)
+        .await?
+        .ok()?;
+    let total = asked.total(client::CPU, "{service_name=\"jdk\"}").await?;
+    ensure!(
+        total == samples * PERIOD_NS,
+        "{samples} samples became {total} ns"
+    );
+    server.stop().await
+}
+
 /// Where a client's program lies in the repository.
 fn source(client: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "clients", client]

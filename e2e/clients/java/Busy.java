@@ -1,4 +1,4 @@
-/** Is busy in one function and allocates in another until it is killed; the agent profiles it. */
+/** Is busy in one function and allocates in another, for so many rounds or until it is killed. */
 public class Busy {
     static long sink;
     static Object kept;
@@ -17,7 +17,8 @@ public class Busy {
     }
 
     public static void main(String[] arguments) {
-        while (true) {
+        long rounds = arguments.length > 0 ? Long.parseLong(arguments[0]) : Long.MAX_VALUE;
+        for (long round = 0; round < rounds; round++) {
             sink = busyFunction(sink);
             allocatingFunction();
         }
