@@ -123,7 +123,8 @@ impl<'a> Pools<'a> {
         let states = self.states.iter().filter(|(_, text)| {
             let text = self.resolve(*text);
             // Others need not be decoded.
-            text.size() <= 3 * SLEEPING.len() && text.decode().is_some_and(|text| text == SLEEPING)
+            text.size() <= SLEEPING.len().saturating_mul(3)
+                && text.decode().is_some_and(|text| text == SLEEPING)
         });
         states.map(|(id, _)| *id).collect()
     }
