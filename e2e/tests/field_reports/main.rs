@@ -6,6 +6,7 @@ mod compaction;
 
 mod contents;
 mod doors;
+mod exports;
 mod labels;
 mod queries;
 mod ranges;
