@@ -4,6 +4,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+use hashbrown::HashMap;
 use phlare_model::labels::names::{NAME, PROFILE_NAME};
 use phlare_pprof::merge::merge;
 use phlare_proto::google::v1 as pprof;
@@ -127,18 +128,16 @@ impl Contents {
     /// are left those in which they agree. What cannot be added up stays as it is.
     #[must_use]
     pub fn merged(self) -> Vec<Profile> {
-        let mut groups: Vec<(Measured, Vec<Profile>)> = Vec::new();
+        let mut places: HashMap<Measured, usize> = HashMap::new();
+        let mut groups: Vec<Vec<Profile>> = Vec::new();
         for profile in self.profiles {
-            let measured = Measured::by(&profile);
-            match groups.iter_mut().find(|(other, _)| *other == measured) {
-                Some((_, group)) => group.push(profile),
-                None => groups.push((measured, vec![profile])),
+            let place = *places.entry(Measured::by(&profile)).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.push(profile),
+                None => groups.push(vec![profile]),
             }
         }
-        groups
-            .into_iter()
-            .flat_map(|(_, group)| sum(group))
-            .collect()
+        groups.into_iter().flat_map(sum).collect()
     }
 
     fn add(&mut self, kind: &Kind, labels: Vec<(String, String)>, pprof: Option<Vec<u8>>) {
@@ -151,7 +150,7 @@ impl Contents {
 }
 
 /// What a profile is about: its names, and the types and units of its values and of its period.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Measured {
     name: String,
     /// The profile's own name, which those of speedscope have.

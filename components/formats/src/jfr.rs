@@ -31,7 +31,7 @@ use self::events::{Layouts, Settings, Source, Values};
 use self::kinds::{Kind, Samples};
 use self::pools::Pools;
 use self::symbols::Symbols;
-use self::types::Types;
+use self::types::{Names, Types};
 use crate::error::Error;
 use crate::rate::SampleRate;
 use crate::stacks::{Limits, Timing};
@@ -81,7 +81,7 @@ pub struct Options<'a> {
 pub fn parse(recording: &[u8], options: &Options<'_>) -> Result<Recording, Error> {
     let mut reader = Reader {
         symbols: Symbols::new(&options.limits, recording.len()),
-        samples: Default::default(),
+        samples: std::array::from_fn(|_| Samples::new(options.limits.profile_bytes)),
         settings: Settings::default(),
         negative_values: 0,
         timing: None,
@@ -103,7 +103,8 @@ struct Reader {
 impl Reader {
     fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), Error> {
         self.timing = Some(together(self.timing, chunk.timing()));
-        let types = Types::read(chunk)?;
+        let names = Names::read(chunk)?;
+        let types = Types::read(&names)?;
         let pools = Pools::read(chunk, &types)?;
         let layouts = Layouts::of(&types);
         layouts.settings(chunk, &types, &pools, &mut self.settings)?;
@@ -159,7 +160,7 @@ impl Reader {
             // Of native frames, recorders write 0 or −1.
             let line = i32::try_from(line).unwrap_or(0).unsigned_abs();
             known.frames.push(symbols.location(function, line)?);
-            symbols.check_depth(known.frames.len())
+            symbols.read_frame(known.frames.len())
         })?;
         symbols.stack(&known.frames)
     }
@@ -177,19 +178,19 @@ impl Reader {
             0
         });
         let origin = self.symbols.origin(values.origin)?;
-        let mut add = |kind: Kind, values: [i64; 2]| {
-            if let Some(samples) = self.samples.get_mut(kind as usize) {
-                samples.add((stack, origin), values);
-            }
+        let mut add = |kind: Kind, values: [i64; 2]| match self.samples.get_mut(kind as usize) {
+            Some(samples) => samples.add((stack, origin), values),
+            None => Ok(()),
         };
         match source {
             Source::Execution => {
                 if !pools.is_sleeping(values.state) {
-                    add(Kind::Cpu, [1, 0]);
+                    add(Kind::Cpu, [1, 0])?;
                 }
                 if self.settings.event == "wall" {
-                    add(Kind::Wall, [1, 0]);
+                    add(Kind::Wall, [1, 0])?;
                 }
+                Ok(())
             }
             Source::WallClock => add(Kind::Wall, [amount, 0]),
             Source::InNewTlab => add(Kind::InNewTlab, [1, amount]),
@@ -199,9 +200,8 @@ impl Reader {
             Source::ThreadPark => add(Kind::ThreadPark, [1, amount]),
             Source::LiveObject => add(Kind::LiveObject, [1, 0]),
             Source::Malloc => add(Kind::Malloc, [1, amount]),
-            Source::Setting => {}
+            Source::Setting => Ok(()),
         }
-        Ok(())
     }
 
     fn finish(self, options: &Options<'_>) -> Result<Recording, Error> {

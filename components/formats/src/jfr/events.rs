@@ -55,8 +55,9 @@ impl Source {
     }
 }
 
-/// Bytes of the name or the value of a setting that is of interest.
+/// Bytes of the value and of the name of a setting that is of interest, in the longest encoding.
 const LONGEST_SETTING: usize = 1024;
+const LONGEST_NAME: usize = 24;
 
 /// What the fields of an event say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -158,11 +159,15 @@ impl<'a> Layouts<'a> {
                 continue;
             }
             let (values, name, value) = layout.read(event.body, types)?;
-            let text = |text: Option<Text<'a>>| {
+            let short = |text: Option<Text<'a>>, most: usize| {
                 let text = pools.resolve(text?);
-                (text.size() <= LONGEST_SETTING).then(|| text.decode())?
+                (text.size() <= most).then(|| text.decode())?
             };
-            let (name, value) = (text(name), text(value).unwrap_or_default());
+            let name = short(name, LONGEST_NAME);
+            if !matches!(name.as_deref(), Some("event" | "interval" | "period")) {
+                continue;
+            }
+            let value = short(value, LONGEST_SETTING).unwrap_or_default();
             match name.as_deref() {
                 Some("event") => settings.event = value.into_owned(),
                 Some("interval" | "period") if Some(values.id) == self.execution => {

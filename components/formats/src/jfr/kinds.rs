@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use crate::error::Error;
 use crate::rate::SampleRate;
 
 /// A profile of a recording.
@@ -128,15 +129,31 @@ impl Scale {
 pub(super) type Place = (u32, u32);
 
 /// The samples of a profile, equal ones added.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Samples {
     places: HashMap<Place, usize>,
     samples: Vec<(Place, [i64; 2])>,
+    /// Bytes of a pprof.
+    limit: usize,
 }
 
+/// Bytes of a sample in a pprof, at least: it has a stack and a value, each behind its length.
+const SMALLEST: usize = 4;
+
 impl Samples {
-    pub(super) fn add(&mut self, place: Place, values: [i64; 2]) {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            places: HashMap::new(),
+            samples: Vec::new(),
+            limit,
+        }
+    }
+
+    pub(super) fn add(&mut self, place: Place, values: [i64; 2]) -> Result<(), Error> {
         let next = self.samples.len();
+        if next.saturating_mul(SMALLEST) > self.limit {
+            return Err(Error::TooLarge { limit: self.limit });
+        }
         let at = *self.places.entry(place).or_insert(next);
         if at == next {
             self.samples.push((place, [0; 2]));
@@ -146,6 +163,7 @@ impl Samples {
                 *sum = sum.saturating_add(value);
             }
         }
+        Ok(())
     }
 
     pub(super) fn is_empty(&self) -> bool {

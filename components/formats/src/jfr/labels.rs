@@ -1,7 +1,7 @@
 //! The labels that a program set while it was profiled: a snapshot beside the recording.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use prost::Message;
 
@@ -9,8 +9,15 @@ use super::events::Origin;
 use crate::error::Error;
 
 /// Labels of contexts, and strings, both by number.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelsSnapshot {
+    contexts: HashMap<i64, Context>,
+    strings: HashMap<i64, String>,
+}
+
+/// A snapshot as it is sent.
+#[derive(Clone, PartialEq, Message)]
+struct Sent {
     #[prost(map = "int64, message", tag = "1")]
     contexts: HashMap<i64, Context>,
     // In the schema these are strings; a damaged one should not cost the profile.
@@ -21,8 +28,8 @@ pub struct LabelsSnapshot {
 /// Labels: names and values as numbers of strings.
 #[derive(Clone, PartialEq, Message)]
 struct Context {
-    #[prost(map = "int64, int64", tag = "1")]
-    labels: HashMap<i64, i64>,
+    #[prost(btree_map = "int64, int64", tag = "1")]
+    labels: BTreeMap<i64, i64>,
 }
 
 impl LabelsSnapshot {
@@ -31,20 +38,28 @@ impl LabelsSnapshot {
     /// # Errors
     /// What is no snapshot.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
-        Self::decode(bytes).map_err(|error| {
+        let sent = Sent::decode(bytes).map_err(|error| {
             Error::Content(format!(
                 "the labels beside the recording cannot be read: {error}"
             ))
+        })?;
+        // Here and not for each sample that has them.
+        let strings = sent.strings.into_iter().map(|(number, bytes)| {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            (number, text)
+        });
+        Ok(Self {
+            contexts: sent.contexts,
+            strings: strings.collect(),
         })
     }
 
     fn string(&self, number: i64) -> Option<Cow<'_, str>> {
-        self.strings
-            .get(&number)
-            .map(|bytes| String::from_utf8_lossy(bytes))
+        let text = self.strings.get(&number)?;
+        Some(Cow::Borrowed(text))
     }
 
-    /// The labels of a sample, by name. Zero stands for nothing.
+    /// The labels of a sample, in the order of their numbers, then its span. Zero stands for nothing.
     pub(super) fn of(&self, origin: &Origin) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         let context = self.contexts.get(&origin.context.cast_signed());
         let pairs = context.into_iter().flat_map(|context| &context.labels);
@@ -64,7 +79,6 @@ impl LabelsSnapshot {
             let (high, low) = origin.trace_id;
             labels.push(("trace_id".into(), format!("{high:016x}{low:016x}").into()));
         }
-        labels.sort_unstable();
         labels
     }
 }
@@ -75,8 +89,8 @@ mod tests {
 
     #[test]
     fn labels_are_those_of_the_context_and_of_the_span() {
-        let labels = HashMap::from([(1, 2), (1000, 2)]);
-        let snapshot = LabelsSnapshot {
+        let labels = BTreeMap::from([(1, 2), (1000, 2)]);
+        let snapshot = Sent {
             contexts: HashMap::from([(7, Context { labels })]),
             strings: HashMap::from([
                 (1, b"thread".to_vec()),
@@ -99,9 +113,9 @@ mod tests {
         assert_eq!(
             labels,
             [
+                ("thread", "a\u{fffd}b"),
                 ("profile_id", "0000000000000abc"),
                 ("span_name", "GET /"),
-                ("thread", "a\u{fffd}b"),
                 ("trace_id", "00000000000000000000000000000001"),
             ]
         );

@@ -10,7 +10,7 @@ use super::types::{Field, Form, Types};
 use crate::error::Error;
 
 /// Constants of a chunk; a busy JVM has some 200 000 in an hour.
-const MOST_CONSTANTS: usize = 1 << 21;
+const MOST_CONSTANTS: usize = 1 << 20;
 /// What separates the constants and the types that they are of.
 const CONSTANTS: u64 = 1;
 

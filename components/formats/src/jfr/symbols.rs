@@ -33,8 +33,9 @@ pub(super) struct Symbols {
     name_bytes: usize,
     /// Names in which bytes that are not UTF-8 were replaced by U+FFFD.
     repaired_names: u64,
-    /// Bytes of names that may still be read.
+    /// Bytes of names, and frames, that may still be read.
     unread: usize,
+    unread_frames: usize,
     /// Bytes of a pprof.
     limit: usize,
 }
@@ -58,6 +59,7 @@ impl Symbols {
             name_bytes: 0,
             repaired_names: 0,
             unread: recording.saturating_mul(NAMES_OF_RECORDING),
+            unread_frames: recording,
             limit: limits.profile_bytes,
         }
     }
@@ -70,11 +72,13 @@ impl Symbols {
         Ok(())
     }
 
-    /// In a pprof, each frame of a stack takes at least a byte.
-    pub(super) fn check_depth(&self, frames: usize) -> Result<(), Error> {
-        if frames > self.limit {
-            return Err(Error::TooLarge { limit: self.limit });
-        }
+    /// Notes a frame that is read, the last of so many of its stack. In a recording each takes at least a byte, and is
+    /// read once; in a pprof as well.
+    pub(super) fn read_frame(&mut self, frames: usize) -> Result<(), Error> {
+        let left = self.unread_frames.checked_sub(1);
+        self.unread_frames = left
+            .filter(|_| frames <= self.limit)
+            .ok_or(Error::TooLarge { limit: self.limit })?;
         Ok(())
     }
 
@@ -143,7 +147,7 @@ impl Symbols {
             return Ok(number);
         }
         let number = next(self.origins.len(), self.limit)?;
-        self.check(self.origins.len())?;
+        self.check(self.origins.len().saturating_mul(size_of::<Origin>()))?;
         self.origins.push(origin);
         self.by_origin.insert(origin, number);
         Ok(number)

@@ -298,7 +298,7 @@ fn samples_have_the_labels_of_their_context_and_span() {
     assert_eq!(
         shown(&read),
         [
-            "process_cpu cpu [20000000] App.main:21 profile_id=0000000000000abc span_name=GET / thread=t-1 \
+            "process_cpu cpu [20000000] App.main:21 thread=t-1 profile_id=0000000000000abc span_name=GET / \
              trace_id=00000000000000010000000000000002",
             "process_cpu cpu [10000000] App.main:21",
         ]

@@ -2,6 +2,7 @@
 //!
 //! Everything in a chunk can be skipped with them, whatever a recorder adds; only a few are looked at.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::chunk::{Chunk, Event};
@@ -63,16 +64,14 @@ pub(super) struct Types<'a> {
     by_id: HashMap<u64, usize>,
 }
 
-/// A field as the metadata has it.
-struct Raw<'a> {
-    name: &'a str,
-    class: u64,
-    pooled: bool,
-    array: bool,
+/// The strings that a chunk's types consist of, and where the types begin. The JDK writes all of them as UTF-16.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    strings: Vec<Cow<'a, str>>,
+    tree: Cursor<'a>,
 }
 
-impl<'a> Types<'a> {
-    /// Reads the types of a chunk.
+impl<'a> Names<'a> {
     pub(super) fn read(chunk: &Chunk<'a>) -> Result<Self, Error> {
         let Event { kind, mut body, .. } = chunk.event(chunk.metadata())?;
         if kind != 0 {
@@ -92,19 +91,29 @@ impl<'a> Types<'a> {
         }
         let mut strings = Vec::new();
         for _ in 0..count {
-            strings.push(match body.text()? {
-                super::cursor::Text::Utf8(bytes) => {
-                    std::str::from_utf8(bytes).unwrap_or("\u{fffd}")
-                }
-                // Names that are compared are ASCII.
-                super::cursor::Text::Latin1(bytes) => {
-                    std::str::from_utf8(bytes).unwrap_or("\u{fffd}")
-                }
-                _ => "",
-            });
+            strings.push(body.text()?.decode().unwrap_or_default());
         }
+        Ok(Self {
+            strings,
+            tree: body,
+        })
+    }
+}
+
+/// A field as the metadata has it.
+struct Raw<'a> {
+    name: &'a str,
+    class: u64,
+    pooled: bool,
+    array: bool,
+}
+
+impl<'a> Types<'a> {
+    /// Reads the types of a chunk, given the names in it.
+    pub(super) fn read(names: &'a Names<'a>) -> Result<Self, Error> {
+        let mut body = names.tree;
         let mut tree = Tree {
-            strings: &strings,
+            strings: &names.strings,
             classes: Vec::new(),
             fields: 0,
         };
@@ -242,20 +251,20 @@ fn solid<'a>(
 }
 
 /// The tree of elements in which types are written.
-struct Tree<'s, 'a> {
-    strings: &'s [&'a str],
+struct Tree<'a> {
+    strings: &'a [Cow<'a, str>],
     classes: Vec<(u64, &'a str, Vec<Raw<'a>>)>,
     fields: usize,
 }
 
-impl<'a> Tree<'_, 'a> {
+impl<'a> Tree<'a> {
     fn string(&self, body: &mut Cursor<'a>) -> Result<&'a str, Error> {
         let start = *body;
         let index = body.int()?;
         let string = usize::try_from(index)
             .ok()
             .and_then(|index| self.strings.get(index));
-        string.copied().ok_or_else(|| {
+        string.map(Cow::as_ref).ok_or_else(|| {
             let count = self.strings.len();
             start.error(format_args!("string {index} of {count} in the types"))
         })

@@ -75,6 +75,19 @@ impl Writer {
         self
     }
 
+    /// A string as UTF-16.
+    pub(super) fn wide(&mut self, text: &str) -> &mut Self {
+        let units: Vec<u16> = text.encode_utf16().collect();
+        self.byte(4).int(units.len() as u32);
+        for unit in units {
+            match self.compact {
+                true => self.varint(unit.into()),
+                false => self.bytes.extend(unit.to_be_bytes()),
+            }
+        }
+        self
+    }
+
     /// An event: its size, its type, its fields.
     pub(super) fn event(&mut self, kind: u64, fields: impl FnOnce(&mut Self)) -> &mut Self {
         let mut body = Self::new(self.compact);
@@ -182,7 +195,11 @@ impl Chunk {
         out.event(0, |body| {
             body.long(1).long(2).long(3).int(strings.len() as u32);
             for string in &strings {
-                body.text(string);
+                // The JDK writes them so.
+                match body.compact {
+                    true => body.text(string),
+                    false => body.wide(string),
+                };
             }
             body.bytes.extend(&tree.bytes);
         });
