@@ -5,6 +5,7 @@ use kube::api::{Api, PostParams};
 use phlare_e2e::until;
 use serde_json::json;
 
+use crate::answers::Answers;
 use crate::bench::{Bench, bench, zones};
 
 #[tokio::test]
@@ -66,7 +67,13 @@ async fn a_volume_that_is_lost_with_its_node_is_named_and_replaced_if_that_is_wa
     let Some(bench) = bench().await else { return };
     let claim = "data-lost-ingester-b-0";
     on_a_node_that_is_gone(&bench, claim, "lost").await;
-    bench.create("lost", zones("1.0.0")).await;
+    let answers = Answers::at("127.77.0.7").await;
+    let mut spec = zones("1.0.0");
+    spec["components"] = json!({"all": {
+        "terminationGracePeriodSeconds": 0,
+        "podAnnotations": {"fake.controlplane/address": "127.77.0.7"},
+    }});
+    bench.create("lost", spec).await;
     let stalled = bench.wait("lost", "Stalled", "True", "VolumeLost").await;
     for text in [
         "pod lost-ingester-b-0 waits for its volume data-lost-ingester-b-0",
@@ -85,6 +92,14 @@ async fn a_volume_that_is_lost_with_its_node_is_named_and_replaced_if_that_is_wa
     .unwrap();
     let wanted = json!({"components": {"ingester": {"volume": {"whenLost": "Replace"}}}});
     bench.change("lost", wanted).await;
+    // What the others hold has to be in the object store before: the next node may be theirs.
+    let stalled = bench.wait("lost", "Stalled", "True", "FlushFailing").await;
+    let text = "does not upload what it holds";
+    assert!(stalled.message.contains(text), "{}", stalled.message);
+    answers.say("/ingester/flush", "200 OK", "");
+    bench
+        .change("lost", json!({"rollout": {"soakSeconds": 1}}))
+        .await;
     bench.ready("lost").await;
     let claims: Api<PersistentVolumeClaim> =
         Api::namespaced(bench.client.clone(), &bench.namespace);

@@ -1,7 +1,7 @@
 //! Looks for volumes that are lost together with their node, and replaces them where nothing is lost and it is wanted.
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::ApiResource;
 use kube::{Client, Resource, ResourceExt};
 use phlare_operator_api::{StorageType, WhenLost};
@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::decide::lost::{self, Gone, Lost, Rest};
 use crate::desired::{self, Desired, Meta, Workload};
 use crate::live::{self, Live};
+use crate::part::Part;
 
 /// Pods that are looked into: each takes requests.
 const MOST: usize = 8;
@@ -27,17 +28,16 @@ pub(super) async fn see(
     facts: &mut Facts,
 ) -> Result<(), Error> {
     let waiting = live.pods.iter().filter(|pod| lost::is_unschedulable(pod));
-    for pod in waiting.take(MOST) {
+    // Pods without a volume may wait for as long as they like.
+    let with_volumes = waiting.filter_map(|pod| {
         let part = live::part(pod);
         let mut workloads = desired.workloads.iter();
-        let Some(workload) = workloads.find(|one| Some(one.part) == part) else {
-            continue;
-        };
+        let workload = workloads.find(|one| Some(one.part) == part)?;
         let name = claim_of(&pod.name_any());
-        let claim = live.claims.iter().find(|claim| claim.name_any() == name);
-        let Some(claim) = claim else {
-            continue;
-        };
+        let claim = live.claims.iter().find(|claim| claim.name_any() == name)?;
+        Some((pod, workload, name, claim))
+    });
+    for (pod, workload, name, claim) in with_volumes.take(MOST) {
         let Some(gone) = gone(&context.client, claim).await? else {
             continue;
         };
@@ -50,6 +50,11 @@ pub(super) async fn see(
         let volume = workload.part.volume(&meta.spec.components);
         let is_wanted = volume.is_some_and(|volume| volume.when_lost == WhenLost::Replace);
         if is_wanted && rest.is_enough() {
+            // What the others hold may be all that is left of it: the next node may be theirs.
+            if let Err(problem) = flush_others(context, live, pod).await {
+                facts.stuck.get_or_insert(("FlushFailing", problem));
+                return Ok(());
+            }
             replace(context, writer, claim, pod).await?;
             let message = format!("pod {} gets a new volume for {}", lost.pod, lost.claim);
             facts.progress = Some(("ReplacingVolume", format!("{message}, {}", lost.gone)));
@@ -89,6 +94,15 @@ async fn gone(client: &Client, claim: &PersistentVolumeClaim) -> Result<Option<G
             Ok(Some(_)) => return Ok(None),
             Err(error) => return unless_forbidden(error),
         }
+        // A volume knows its node by a label, which need not be the node's name.
+        let labelled = ListParams::default()
+            .labels(&format!("kubernetes.io/hostname={node}"))
+            .limit(1);
+        match nodes.list_metadata(&labelled).await {
+            Ok(found) if found.items.is_empty() => {}
+            Ok(_) => return Ok(None),
+            Err(error) => return unless_forbidden(error),
+        }
     }
     Ok(named.first().map(|node| Gone::Node((*node).to_owned())))
 }
@@ -119,6 +133,24 @@ fn rest(workload: &Workload, pod: &str, meta: &Meta<'_>, live: &Live, desired: &
         has_object_store: meta.spec.storage.r#type != StorageType::Filesystem,
         others_are_well: holders.all(is_well),
     }
+}
+
+/// Has all pods that hold profiles, but one, bring them into the object store.
+async fn flush_others(context: &Context, live: &Live, lost: &Pod) -> Result<(), String> {
+    if !live::part(lost).is_some_and(Part::holds_profiles) {
+        return Ok(());
+    }
+    let others = live.pods.iter().filter(|pod| {
+        live::part(*pod).is_some_and(Part::holds_profiles) && pod.name_any() != lost.name_any()
+    });
+    for pod in others {
+        let name = pod.name_any();
+        let (_, address) = live::address(pod)
+            .ok_or_else(|| format!("pod {name} does not run, and may hold profiles"))?;
+        let flushed = context.drain.flush(&address).await;
+        flushed.map_err(|error| format!("pod {name} does not upload what it holds: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Takes the claim and the pod away: the StatefulSet makes both anew.

@@ -12,7 +12,7 @@ use crate::conditions::Facts;
 use crate::context::Context;
 use crate::decide::mode::{self, Fate, Old};
 use crate::decide::rollout::{self, View};
-use crate::desired::{self, Meta, Object, Workload, ZONE};
+use crate::desired::{self, Desired, Meta, Object, Workload, ZONE};
 use crate::live::{self, Live};
 use crate::part::Part;
 
@@ -99,8 +99,16 @@ impl Switch {
     }
 
     /// What is to be done now that the new workloads are as they are.
-    pub(super) fn steps(&self, meta: &Meta<'_>, views: &[View]) -> Steps {
-        let are_well = rollout::is_done(views) && views.iter().all(|view| view.held.is_none());
+    pub(super) fn steps(
+        &self,
+        meta: &Meta<'_>,
+        desired: &Desired,
+        live: &Live,
+        views: &[View],
+    ) -> Steps {
+        let are_well = rollout::is_done(views)
+            && views.iter().all(|view| view.held.is_none())
+            && desired.workloads.iter().all(|new| has_its_pods(new, live));
         let serves_new = mode::serves_new(are_well, self.is_served_by_new);
         let all: Vec<_> = self.old.iter().map(|(old, _)| old.clone()).collect();
         let mut steps = Steps {
@@ -133,6 +141,17 @@ impl Switch {
         });
         steps
     }
+}
+
+/// Whether a workload has the pods that it is to have. One that was scaled to none when the mode was last changed is
+/// complete without any. Of those whose number others may set, one will do.
+fn has_its_pods(workload: &Workload, live: &Live) -> bool {
+    let least = match workload.part.is_stateful() {
+        true => workload.replicas,
+        false => workload.replicas.min(1),
+    };
+    let there = live.twin(&workload.object).map(live::state);
+    there.is_some_and(|there| there.ready >= least)
 }
 
 impl Steps {

@@ -225,7 +225,7 @@ impl Pass<'_> {
     async fn write(&self, facts: &mut Facts) -> Result<(), Error> {
         let views = views(self.desired, self.live, &self.chosen.heard, self.meta.spec);
         let switch = Switch::of(self.meta, self.live);
-        let switch = switch.map(|switch| switch.steps(self.meta, &views));
+        let switch = switch.map(|switch| switch.steps(self.meta, self.desired, self.live, &views));
         let mut switch = switch.unwrap_or_default();
         switch
             .settle(self.context, self.meta, self.live, facts)
@@ -261,7 +261,9 @@ impl Pass<'_> {
             let message = format!("waits for the pods of {}", names.join(", "));
             facts.progress = Some(("Applying", message));
         }
-        let recorded = match done && self.chosen.can_keep() {
+        // One that is held at a gate may still be taken back: it is not what others are taken back to.
+        let is_held = views.iter().any(|view| view.held.is_some());
+        let recorded = match done && !is_held && self.chosen.can_keep() {
             true => releases::record(&self.writer, self.meta, self.desired, &mut kept).await,
             false => Ok(false),
         };
