@@ -1,6 +1,5 @@
 //! The operator on a Kubernetes whose nodes are records: what it makes, what it keeps, what it leaves alone, and what it
-//! says. Pods are ready at once unless something is wrong with them; no profile flows, but in `containers`, which wait so much
-//! that the others run beside them.
+//! says. Pods are ready at once unless something is wrong with them; no profile flows here.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 #[path = "kubernetes/answers.rs"]
@@ -11,8 +10,6 @@ mod autoscale;
 mod bench;
 #[path = "kubernetes/command.rs"]
 mod command;
-#[path = "kubernetes/containers.rs"]
-mod containers;
 #[path = "kubernetes/definition.rs"]
 mod definition;
 #[path = "kubernetes/health.rs"]

@@ -11,7 +11,7 @@ use phlare_e2e::load::{Load, Pushed, check};
 use phlare_e2e::store::{BUCKET, KEY, SECRET};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, bench, file};
+use crate::bench::{Bench, bench, file};
 
 const TENANT: &str = "checkout";
 

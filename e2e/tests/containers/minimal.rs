@@ -3,7 +3,7 @@
 use phlare_e2e::client::CPU;
 use phlare_e2e::{Pprof, now_ns, until};
 
-use super::bench::{bench, file};
+use crate::bench::{bench, file};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_lines_take_profiles_and_answer() {
